@@ -1,0 +1,95 @@
+// Package discovery is how nodes of a cluster learn where other nodes may be.
+//
+// A [Discoverer] announces a node and reports [Candidate] values: addresses at
+// which another node is believed to listen. It only ever adds: whether a
+// candidate is alive, and whether it really is the node it is said to be, is
+// settled by connecting to it. So a discoverer may repeat itself, be late or be
+// wrong at no greater cost than a failed dial.
+//
+// Package mdns, below this one, finds nodes on the local network without
+// configuration and is what package tcpnet uses by default.
+package discovery
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+)
+
+// Self is what a discoverer announces of its own node.
+type Self struct {
+	// Cluster is the name that the nodes share: any UTF-8 text.
+	Cluster string
+
+	// ID is the node's ID: upper-case hexadecimal digits.
+	ID string
+
+	// Port is the TCP port the node listens on.
+	Port uint16
+
+	// Addrs are the addresses the node listens on. It is empty when the node
+	// listens on all addresses of its machine, now and later.
+	Addrs []netip.Addr
+
+	// Interfaces says which network interfaces may be used. Nil means all
+	// that are up.
+	Interfaces func(net.Interface) bool
+}
+
+// Candidate is a place where a node is believed to be.
+type Candidate struct {
+	// ID is the node's ID, or empty when only addresses are known.
+	ID string
+
+	// Addrs are the addresses to try, the most promising first. A link-local
+	// IPv6 address carries the zone of the interface it is reachable on.
+	Addrs []netip.AddrPort
+
+	// Announced is set when the node has just made itself known of its own
+	// accord, so that it cannot be expected to know of us yet. It is dialled
+	// without delay; other candidates are given a moment to dial us first.
+	Announced bool
+
+	// Source names the discoverer, such as "mdns" or "seed", for people.
+	Source string
+}
+
+// Foreign is something that a discoverer met under the cluster's name and that
+// is not one of its nodes, such as another program's service of the same type.
+// It is shown to people and never dialled.
+type Foreign struct {
+	Name   string           // its own name, such as an mDNS instance name
+	Addrs  []netip.AddrPort // where it says it is
+	Source string           // as in Candidate
+	Why    string           // what tells it from a node
+}
+
+// Sink receives what a discoverer finds. Its methods are safe for concurrent
+// use, do not block, and keep no reference to a slice they are given.
+type Sink interface {
+	Found(Candidate)
+	Foreign(Foreign)
+}
+
+// Discoverer finds candidates. An implementation is safe for concurrent use, and
+// one value may serve several nodes at once.
+type Discoverer interface {
+	// Start announces self, returns as soon as that is done once, and from
+	// then on reports to sink what it finds, until the session that it
+	// returns is closed. ctx bounds Start alone.
+	//
+	// Close withdraws the announcement and waits for all that Start began:
+	// sink is not called after Close has returned.
+	//
+	// The session may implement [Reconfirmer].
+	Start(ctx context.Context, self Self, sink Sink) (session io.Closer, err error)
+}
+
+// Reconfirmer is implemented by sessions that can check what they reported.
+type Reconfirmer interface {
+	// Reconfirm tells that nobody answered at the candidate with this ID. It
+	// does not block. If the candidate turns out to exist still, it is
+	// reported again.
+	Reconfirm(id string)
+}
