@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"text/tabwriter"
+)
+
+// table is what a subcommand prints: for each case a line per system and, where
+// both floor and tcpnet were measured, how one compares with the other.
+type table struct {
+	tw   *tabwriter.Writer
+	unit string
+}
+
+// newTable begins a table of figures in the given unit.
+func newTable(w io.Writer, title, unit string) *table {
+	fmt.Fprintf(w, "\n%s (%s)\n", title, unit)
+	t := &table{tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight), unit}
+	fmt.Fprintln(t.tw, "case\tsystem\truns\tfailed\tmin\tmedian\tmax\t")
+	return t
+}
+
+// add prints the samples of one case, by system.
+func (t *table) add(name string, systems []string, by map[string]sample) {
+	for _, s := range systems {
+		v := by[s]
+		fmt.Fprintf(t.tw, "%s\t%s\t%d\t%d\t%s\t%s\t%s\t\n", name, s, len(v), v.failures(), figure(v.min()), figure(v.median()), figure(v.max()))
+	}
+	if len(systems) == 2 {
+		a, b := by[systems[0]], by[systems[1]]
+		fmt.Fprintf(t.tw, "%s\t%s/%s\t\t\t\t%s\t\tpairwise %s\n", name, systems[1], systems[0], figure(b.median()/a.median()), figure(b.over(a).median()))
+	}
+}
+
+// end prints what is still buffered.
+func (t *table) end() { t.tw.Flush() }
+
+// figure writes v with three digits that matter.
+func figure(v float64) string {
+	switch a := math.Abs(v); {
+	case math.IsNaN(v):
+		return "-"
+	case a >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case a >= 10:
+		return fmt.Sprintf("%.1f", v)
+	case a >= 1:
+		return fmt.Sprintf("%.2f", v)
+	default:
+		return fmt.Sprintf("%.3f", v)
+	}
+}
