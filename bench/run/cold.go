@@ -28,7 +28,7 @@ func startTogether(l *lan, s system, n int, o options) ([]float64, error) {
 	at, full, err := f.waitFull(o.limit)
 	if err != nil || !full {
 		f.incomplete("at the time limit")
-		return fail(2), err
+		return nil, err
 	}
 	var ready int64
 	for _, m := range f.members {

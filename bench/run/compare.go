@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 )
 
 // comparison is an item that measures each system again and again, alternately,
@@ -15,51 +16,67 @@ type comparison struct {
 	spare int                       // hosts beyond one for each node
 	setup func(*lan, options) error // prepares the hosts of one case; may be nil
 
-	// once measures s with n nodes once. An error ends the item; a run that
-	// did not get where it should returns failed figures instead.
+	// once measures s with n nodes once. A run that did not get where it
+	// should returns no figures; figures that s does not have are left out at
+	// the end. An error ends the item.
 	once func(l *lan, s system, n int, o options) ([]float64, error)
 }
 
 // errBudget says that the time for the whole item is used up.
 var errBudget = errors.New("the time is used up: raise -budget for more")
 
+// measured are the samples of one case: for each of the comparison's figures,
+// by the system's name.
+type measured []map[string]sample
+
 // measure runs the comparison and prints its table, also when it was cut short.
 func (c comparison) measure(o options) error {
+	_, err := c.collect(o)
+	return err
+}
+
+// collect is measure for those who want the figures, too: one measured for
+// each of o.n.
+func (c comparison) collect(o options) ([]measured, error) {
 	t := newTable(os.Stdout, c.title, c.unit)
 	defer t.end()
+	var cases []measured
 	for _, n := range o.n {
-		if err := c.measureCase(t, n, o); err != nil {
-			return err
+		by, err := c.measureCase(n, o)
+		for i, what := range c.what {
+			if by != nil {
+				t.add(fmt.Sprintf("N=%d: %s", n, what), o.names(), by[i])
+			}
 		}
+		if err != nil {
+			return cases, err
+		}
+		cases = append(cases, by)
 	}
-	return nil
+	return cases, nil
 }
 
 // measureCase measures all systems with n nodes.
-func (c comparison) measureCase(t *table, n int, o options) error {
+func (c comparison) measureCase(n int, o options) (measured, error) {
 	l, err := newLAN(n + c.spare)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer l.close()
 	if c.setup != nil {
 		if err := c.setup(l, o); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	by := make([]map[string]sample, len(c.what))
+	by := make(measured, len(c.what))
 	for i := range by {
 		by[i] = make(map[string]sample)
 	}
-	err = c.runs(l, n, o, by)
-	for i, what := range c.what {
-		t.add(fmt.Sprintf("%d nodes, %s", n, what), o.names(), by[i])
-	}
-	return err
+	return by, c.runs(l, n, o, by)
 }
 
 // runs fills by with the figures of all runs.
-func (c comparison) runs(l *lan, n int, o options, by []map[string]sample) error {
+func (c comparison) runs(l *lan, n int, o options, by measured) error {
 	for run := range o.runs {
 		for _, s := range o.order(run) {
 			if o.spent() {
@@ -69,19 +86,13 @@ func (c comparison) runs(l *lan, n int, o options, by []map[string]sample) error
 			if err != nil {
 				return err
 			}
+			if figures == nil {
+				figures = slices.Repeat([]float64{failed}, len(c.what))
+			}
 			for i, v := range figures {
 				by[i][s.name()] = append(by[i][s.name()], v)
 			}
 		}
 	}
 	return nil
-}
-
-// fail returns n failed figures.
-func fail(n int) []float64 {
-	out := make([]float64, n)
-	for i := range out {
-		out[i] = failed
-	}
-	return out
 }

@@ -4,11 +4,52 @@ import "time"
 
 // items are the subcommands and their defaults.
 var items = []item{
-	{"join", "1, 10, 50 nodes run, one more starts", join.measure,
-		options{n: []int{1, 10, 50}, runs: 10, budget: 15 * time.Minute, limit: 30 * time.Second, settle: 2 * time.Second}},
-	{"cold", "2, 10, 30 nodes start together (-n 100 -runs 3 for a hundred)", cold.measure,
-		options{n: []int{2, 10, 30}, runs: 10, budget: 15 * time.Minute, limit: 60 * time.Second}},
-	{"loss", "10 nodes start while 20 % of all frames are lost", loss.measure,
-		options{n: []int{10}, runs: 20, budget: 15 * time.Minute, limit: 60 * time.Second, loss: 20,
-			floor: []string{"-dial-timeout", "500ms", "-redial", "100ms"}}},
+	{"join", "1, 10, 50 nodes run, one more starts", join.measure, options{
+		n: []int{1, 10, 50}, runs: 10, settle: 2 * time.Second,
+		limit: 30 * time.Second, budget: 15 * time.Minute, liveness: "none",
+	}},
+	{"cold", "2, 10, 30 nodes start together (for a hundred: -n 100 -runs 3)", cold.measure, options{
+		n: []int{2, 10, 30}, runs: 10,
+		limit: 60 * time.Second, budget: 15 * time.Minute, liveness: "none",
+	}},
+	{"loss", "10 nodes start while 20 % of all frames are lost", loss.measure, options{
+		n: []int{10}, runs: 20, loss: 20, floor: insistent,
+		limit: 60 * time.Second, budget: 45 * time.Minute, liveness: "none",
+	}},
+	{"kill", "of 10 nodes one is killed", kill.measure, options{
+		n: []int{10}, runs: 10, settle: 2 * time.Second,
+		limit: 30 * time.Second, budget: 15 * time.Minute, liveness: "none",
+	}},
+	{"hang", "of 10 nodes one is stopped and continued (also: -liveness fast)", hang.measure, options{
+		n: []int{10}, runs: 10, settle: 2 * time.Second, floor: insistent,
+		limit: 30 * time.Second, budget: 30 * time.Minute, liveness: "default",
+	}},
+	{"cut", "of 10 hosts one loses its cable and gets it back (also: -liveness fast)", cut.measure, options{
+		n: []int{10}, runs: 10, settle: 2 * time.Second, floor: insistent,
+		limit: 30 * time.Second, budget: 30 * time.Minute, liveness: "default",
+	}},
+	{"split", "10 hosts are split 5+5 for 20 s (for longer: -away 60s)", split.measure, options{
+		n: []int{10}, runs: 10, settle: 2 * time.Second, away: 20 * time.Second, floor: insistent,
+		limit: 60 * time.Second, budget: 45 * time.Minute, liveness: "default",
+	}},
+	{"idle", "30 nodes have nothing to do", idle.measure, options{
+		n: []int{30}, runs: 3, settle: 30 * time.Second, window: time.Minute,
+		limit: 60 * time.Second, budget: 30 * time.Minute, liveness: "default",
+	}},
+	{"memory", "what a node holds among 1, 10, 30, 100", memory, options{
+		n: []int{1, 10, 30, 100}, runs: 3, settle: 10 * time.Second,
+		limit: 60 * time.Second, budget: 30 * time.Minute, liveness: "none",
+	}},
+	{"stream", "one connection beside a bare one: write, sendfile, splice", stream, options{
+		runs: 10, bytes: 1 << 30,
+		limit: 60 * time.Second, budget: 15 * time.Minute, liveness: "none",
+	}},
+	{"quiet", "10 nodes of each system on busy cores for 10 minutes: false alarms", quiet, options{
+		n: []int{10}, window: 10 * time.Minute, settle: 2 * time.Second, burners: 1, floor: insistent,
+		limit: 60 * time.Second, budget: 15 * time.Minute, liveness: "default",
+	}},
+	{"burn", "keep one core busy (what quiet uses)", burn, options{window: time.Minute, liveness: "none"}},
 }
+
+// insistent is how the floor dials where dials fail.
+var insistent = []string{"-dial-timeout", "500ms", "-redial", "100ms"}

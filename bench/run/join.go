@@ -16,7 +16,7 @@ var join = comparison{
 		}
 		if _, full, err := f.waitFull(o.limit); err != nil || !full {
 			f.incomplete("before the newcomer started")
-			return fail(2), err
+			return nil, err
 		}
 		time.Sleep(o.settle)
 		m, err := f.start()
@@ -30,7 +30,7 @@ var join = comparison{
 		})
 		if err != nil || !joined {
 			f.incomplete("after the newcomer started")
-			return fail(2), err
+			return nil, err
 		}
 		return []float64{ms(at - m.started), ms(at - m.forked)}, nil
 	},

@@ -134,3 +134,22 @@ func newNamespace() (int, error) {
 	r := <-ch
 	return r.fd, r.err
 }
+
+type traffic struct{ mdns, packets, bytes uint64 }
+
+func (l *lan) sent() (traffic, error) { return traffic{}, nil }
+func (l *lan) cut(i int) error        { return batch("ip", fmt.Sprintf("link set v%d down\n", i)) }
+func (l *lan) mend(i int) error       { return batch("ip", fmt.Sprintf("link set v%d up\n", i)) }
+func (l *lan) split(k int) error {
+	var a, b []string
+	for i := range l.hosts {
+		if i < k {
+			a = append(a, fmt.Sprintf("v%d", i))
+		} else {
+			b = append(b, fmt.Sprintf("v%d", i))
+		}
+	}
+	A, B := strings.Join(a, ","), strings.Join(b, ",")
+	return batch("nft", fmt.Sprintf("table bridge t {\nchain c {\ntype filter hook forward priority 0\niifname {%s} oifname {%s} drop\niifname {%s} oifname {%s} drop\n}\n}\n", A, B, B, A))
+}
+func (l *lan) merge() error { return batch("nft", "flush ruleset\n") }

@@ -12,15 +12,28 @@ import (
 
 // options are the flags of a subcommand.
 type options struct {
-	n       counts        // numbers of nodes
-	runs    int           // how often each case is measured
-	limit   time.Duration // the longest that one run waits for one thing
-	settle  time.Duration // rest between a full mesh and what is measured
-	loss    int           // per cent of frames lost
-	floor   []string      // further flags of the floor
-	systems []system
-	budget  time.Duration // for the whole item
-	begun   time.Time
+	n        counts        // numbers of nodes
+	runs     int           // how often each case is measured
+	limit    time.Duration // the longest that one run waits for one thing
+	settle   time.Duration // rest between a full mesh and what is measured
+	window   time.Duration // how long is watched
+	away     time.Duration // how long a split lasts
+	budget   time.Duration // the longest that the whole item may take
+	loss     int           // per cent of frames lost
+	burners  int           // busy processes for each core
+	bytes    int64         // of one transfer
+	liveness string        // which of livenesses
+	floor    []string      // further flags of the floor
+	bin      string        // directory of the measured programs
+	systems  []system
+	begun    time.Time
+}
+
+// livenesses are how soon a silent peer is given up, for both systems alike.
+// With none, the floor never gives one up and tcpnet does as it does by default.
+var livenesses = map[string]struct{ interval, timeout time.Duration }{
+	"default": {3 * time.Second, 10 * time.Second},
+	"fast":    {500 * time.Millisecond, 2 * time.Second},
 }
 
 // counts is a flag of numbers with commas.
@@ -54,21 +67,24 @@ func parse(it item, args []string) (options, error) {
 	fs.IntVar(&o.runs, "runs", o.runs, "runs of each case and system")
 	fs.DurationVar(&o.limit, "limit", o.limit, "the longest that one run waits for one thing")
 	fs.DurationVar(&o.settle, "settle", o.settle, "rest between a full mesh and what is measured")
+	fs.DurationVar(&o.window, "window", o.window, "how long to watch (idle, quiet)")
+	fs.DurationVar(&o.away, "away", o.away, "how long the network is split")
+	fs.DurationVar(&o.budget, "budget", o.budget, "begin no run after this long")
 	fs.IntVar(&o.loss, "loss", o.loss, "per `cent` of frames lost at each receiver")
-	fs.DurationVar(&o.budget, "budget", o.budget, "the longest that the whole item may take")
-	only := fs.String("systems", "floor", "which `systems` to measure, with commas")
-	bin := fs.String("bin", filepath.Dir(self), "`directory` of the measured programs")
-	fs.Parse(args)
-	o.begun = time.Now()
-	for name := range strings.SplitSeq(*only, ",") {
-		switch name {
-		case "floor":
-			o.systems = append(o.systems, floorSystem{bin: *bin, flags: o.floor})
-		default:
-			return o, fmt.Errorf("no system named %q", name)
-		}
+	fs.IntVar(&o.burners, "burners", o.burners, "busy processes for each core (quiet)")
+	fs.Int64Var(&o.bytes, "bytes", o.bytes, "`bytes` of one transfer (stream)")
+	fs.StringVar(&o.liveness, "liveness", o.liveness, "how soon a silent peer is given up: default (3 s, 10 s), `fast` (0.5 s, 2 s) or none")
+	fs.StringVar(&o.bin, "bin", filepath.Dir(self), "`directory` of the measured programs")
+	only := fs.String("systems", "floor,tcpnet", "which `systems` to measure, with commas")
+	if err := fs.Parse(args); err != nil {
+		return o, err
 	}
-	return o, nil
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("what is %q?", fs.Arg(0))
+	}
+	o.begun = time.Now()
+	o.systems, err = systemsNamed(*only, o)
+	return o, err
 }
 
 // names returns the names of the systems.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,35 @@ type system interface {
 	name() string
 	id(place int) string                            // a new id for the node at that place
 	command(l *lan, place int, id string) *exec.Cmd // what to run there
+	tells() bool                                    // whether it reports that a peer left, beside the end of the connection
+}
+
+// systemsNamed returns the systems whose names are given with commas.
+func systemsNamed(names string, o options) ([]system, error) {
+	live, known := livenesses[o.liveness]
+	if !known && o.liveness != "none" {
+		return nil, fmt.Errorf("no liveness named %q", o.liveness)
+	}
+	var systems []system
+	for name := range strings.SplitSeq(names, ",") {
+		switch name {
+		case "floor":
+			s := floorSystem{bin: o.bin, flags: o.floor}
+			if known {
+				s.flags = append(s.flags, "-heartbeat", live.interval.String(), "-dead", live.timeout.String())
+			}
+			systems = append(systems, s)
+		case "tcpnet":
+			s := tcpnetSystem{bin: o.bin, cluster: clusterName()}
+			if known {
+				s.flags = append(s.flags, "-interval", live.interval.String(), "-timeout", live.timeout.String())
+			}
+			systems = append(systems, s)
+		default:
+			return nil, fmt.Errorf("no system named %q", name)
+		}
+	}
+	return systems, nil
 }
 
 // floorSystem is the program that is told all addresses.
@@ -24,6 +54,7 @@ type floorSystem struct {
 const floorPort = 7000
 
 func (floorSystem) name() string        { return "floor" }
+func (floorSystem) tells() bool         { return false }
 func (floorSystem) id(place int) string { return strconv.Itoa(place) }
 
 func (s floorSystem) command(l *lan, place int, id string) *exec.Cmd {
@@ -38,3 +69,27 @@ func (s floorSystem) command(l *lan, place int, id string) *exec.Cmd {
 	}, s.flags...)
 	return exec.Command(filepath.Join(s.bin, "floor"), args...)
 }
+
+// tcpnetSystem is a program that is told only the cluster's name.
+type tcpnetSystem struct {
+	bin     string
+	cluster string
+	flags   []string
+}
+
+func (tcpnetSystem) name() string { return "tcpnet" }
+func (tcpnetSystem) tells() bool  { return true }
+
+// id returns 128 random bits, as a node chooses them for itself.
+func (tcpnetSystem) id(int) string {
+	var b [16]byte
+	rand.Read(b[:])
+	return fmt.Sprintf("%X", b)
+}
+
+func (s tcpnetSystem) command(_ *lan, _ int, id string) *exec.Cmd {
+	return exec.Command(filepath.Join(s.bin, "node"), append([]string{"-name", s.cluster, "-id", id}, s.flags...)...)
+}
+
+// clusterName returns a name that no other run has.
+func clusterName() string { return "bench-" + strings.ToLower(rand.Text()[:6]) }

@@ -10,14 +10,13 @@ import (
 // table is what a subcommand prints: for each case a line per system and, where
 // both floor and tcpnet were measured, how one compares with the other.
 type table struct {
-	tw   *tabwriter.Writer
-	unit string
+	tw *tabwriter.Writer
 }
 
 // newTable begins a table of figures in the given unit.
 func newTable(w io.Writer, title, unit string) *table {
 	fmt.Fprintf(w, "\n%s (%s)\n", title, unit)
-	t := &table{tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight), unit}
+	t := &table{tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)}
 	fmt.Fprintln(t.tw, "case\tsystem\truns\tfailed\tmin\tmedian\tmax\t")
 	return t
 }
@@ -25,11 +24,13 @@ func newTable(w io.Writer, title, unit string) *table {
 // add prints the samples of one case, by system.
 func (t *table) add(name string, systems []string, by map[string]sample) {
 	for _, s := range systems {
-		v := by[s]
+		v, has := by[s]
+		if !has {
+			continue
+		}
 		fmt.Fprintf(t.tw, "%s\t%s\t%d\t%d\t%s\t%s\t%s\t\n", name, s, len(v), v.failures(), figure(v.min()), figure(v.median()), figure(v.max()))
 	}
-	if len(systems) == 2 {
-		a, b := by[systems[0]], by[systems[1]]
+	if a, b := by[systems[0]], by[systems[len(systems)-1]]; len(systems) == 2 && a != nil && b != nil {
 		fmt.Fprintf(t.tw, "%s\t%s/%s\t\t\t\t%s\t\tpairwise %s\n", name, systems[1], systems[0], figure(b.median()/a.median()), figure(b.over(a).median()))
 	}
 }
