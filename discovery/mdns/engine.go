@@ -1,0 +1,631 @@
+package mdns
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"example.com/tcpnet/discovery"
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+const (
+	// queueLength is how many packets may wait for the loop.
+	queueLength = 1024
+	// twinAge is how long a packet is known again: a sender repeats it over
+	// the other family of the interface at once, and not within a second
+	// otherwise (RFC 6762, 6).
+	twinAge = 500 * time.Millisecond
+	// maxRecent bounds the packets that are known again.
+	maxRecent = 512
+	// oneShotLife is how long replies to a one-shot question are waited for.
+	oneShotLife = 3 * time.Second
+)
+
+// An engine is the loop around caches and schedules, with the sockets. One
+// goroutine owns all of it; others reach it by post and do.
+type engine struct {
+	network  Network
+	log      *slog.Logger
+	counters counters
+
+	packets chan arrival
+	wake    chan struct{}
+	quit    chan struct{}
+	done    chan struct{}
+	unwatch func()
+
+	mu     sync.Mutex // guards posted
+	posted []func()
+
+	// The rest belongs to the loop.
+	ifs      []Interface
+	netmap   *netmap
+	port     Transport // nil if 5353 is not to be had
+	oneShot  Transport // open while replies are expected
+	oneShots map[uint16]bool
+	closing  time.Time // of oneShot
+
+	responder *responder
+	cache     *cache
+	services  map[string]*service
+	sessions  []*session
+	mention   *mention
+	recent    map[recentKey]recent
+	message   message // used again and again
+	failed    map[string]bool
+}
+
+// A service is a type of service that nodes of this process share.
+type service struct {
+	querier  *querier
+	sessions []*session
+}
+
+// An arrival is a packet with the port it came in by.
+type arrival struct {
+	Packet
+	oneShot bool
+}
+
+type recentKey struct {
+	payload uint64
+	index   int
+}
+
+type recent struct {
+	at  time.Time
+	own bool
+}
+
+func startEngine(n Network, log *slog.Logger) (*engine, error) {
+	e := &engine{
+		network: n, log: log,
+		packets:   make(chan arrival, queueLength),
+		wake:      make(chan struct{}, 1),
+		quit:      make(chan struct{}),
+		done:      make(chan struct{}),
+		responder: newResponder(rand.Float64),
+		cache:     newCache(rand.Float64),
+		services:  map[string]*service{},
+		mention:   newMention(nil),
+		recent:    map[recentKey]recent{},
+		oneShots:  map[uint16]bool{},
+		failed:    map[string]bool{},
+	}
+	// Watch first and look then, so that no change is missed.
+	e.unwatch = n.Watch(func(ifs []Interface, resumed bool) {
+		e.post(func() { e.changed(ifs, resumed) })
+	})
+	ifs, err := n.Interfaces()
+	if err != nil {
+		e.unwatch()
+		return nil, err
+	}
+	e.ifs, e.netmap = ifs, newNetmap(ifs)
+	e.open()
+	go e.run()
+	return e, nil
+}
+
+// stop ends the engine. Nothing of it runs any more when it returns.
+func (e *engine) stop() {
+	e.unwatch()
+	close(e.quit)
+	<-e.done
+	if e.port != nil {
+		e.port.Close()
+	}
+	e.closeOneShot()
+}
+
+// post has f run by the loop, in order.
+func (e *engine) post(f func()) {
+	e.mu.Lock()
+	e.posted = append(e.posted, f)
+	e.mu.Unlock()
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// do has f run by the loop and returns when it has.
+func (e *engine) do(f func()) {
+	ran := make(chan struct{})
+	e.post(func() { f(); close(ran) })
+	<-ran
+}
+
+func (e *engine) run() {
+	defer close(e.done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-e.quit:
+			return
+		case a := <-e.packets:
+			e.handle(time.Now(), a)
+		case <-e.wake:
+			e.mu.Lock()
+			fs := e.posted
+			e.posted = nil
+			e.mu.Unlock()
+			for _, f := range fs {
+				f()
+			}
+		case <-timer.C:
+		}
+		now := time.Now()
+		e.advance(now)
+		if due := e.next(); due.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(due.Sub(now))
+		}
+	}
+}
+
+// open opens port 5353.
+func (e *engine) open() {
+	t, err := e.network.Open(Port, e.receiver(false))
+	if err != nil {
+		e.log.Warn("mDNS port not available: nodes are found by asking only", "port", Port, "err", err)
+		return
+	}
+	e.port = t
+}
+
+// receiver returns what a transport hands its packets to. It does not block: when
+// the loop is behind, packets are lost, as they are on the way.
+func (e *engine) receiver(oneShot bool) func(Packet) {
+	return func(p Packet) {
+		e.counters.received.count(len(p.Data))
+		select {
+		case e.packets <- arrival{p, oneShot}:
+		default:
+			e.counters.dropped.Add(1)
+		}
+	}
+}
+
+// join begins a session.
+func (e *engine) join(s *session) {
+	now := time.Now()
+	e.sessions = append(e.sessions, s)
+	n := s.node
+	n.addrs, n.links = place(s.self, e.ifs)
+	e.unseen()
+
+	v := e.services[n.service]
+	if v == nil {
+		v = &service{querier: newQuerier(n.service, rand.Float64)}
+		e.services[n.service] = v
+		e.mention = newMention(slices.Collect(maps.Keys(e.services)))
+	}
+	v.sessions = append(v.sessions, s)
+	e.joinGroups()
+	e.responder.add(now, n)
+	v.querier.restart(now, v.links(), func(int) bool { return false })
+	e.transmit(e.responder.advance(now))
+
+	for _, o := range v.sessions {
+		if o != s {
+			e.introduce(o, s, true)
+			e.introduce(s, o, false)
+		}
+	}
+	for _, in := range e.cache.instances {
+		if in.service == n.service {
+			s.report.report(now, in, false)
+		}
+	}
+}
+
+// leave ends a session and returns its goodbye, sent once already.
+func (e *engine) leave(s *session) []transmission {
+	goodbye := e.responder.remove(s.node)
+	e.transmit(goodbye)
+	e.sessions = slices.DeleteFunc(e.sessions, func(o *session) bool { return o == s })
+	v := e.services[s.node.service]
+	v.sessions = slices.DeleteFunc(v.sessions, func(o *session) bool { return o == s })
+	if len(v.sessions) == 0 {
+		delete(e.services, s.node.service)
+		e.cache.forgetService(s.node.service)
+		e.mention = newMention(slices.Collect(maps.Keys(e.services)))
+	} else {
+		v.querier.restart(time.Now(), v.links(), func(int) bool { return false })
+	}
+	e.unseen()
+	return goodbye
+}
+
+// introduce tells one node of this process of another.
+func (e *engine) introduce(to, of *session, announced bool) {
+	in := &instance{port: of.node.port}
+	for _, i := range e.ifs {
+		for _, a := range of.node.addrs[i.Index] {
+			if a.Is6() && a.IsLinkLocalUnicast() {
+				a = a.WithZone(i.Name)
+			}
+			in.addrs = append(in.addrs, address{addr: a, index: i.Index})
+		}
+	}
+	addrs := candidateAddrs(in, func(int) bool { return true })
+	if len(addrs) == 0 {
+		return
+	}
+	to.report.sink.Found(discovery.Candidate{ID: of.self.ID, Addrs: addrs[:min(len(addrs), maxAddrs)], Announced: announced, Source: source})
+}
+
+// changed takes a new state of the network.
+func (e *engine) changed(ifs []Interface, resumed bool) {
+	now := time.Now()
+	before := e.netmap
+	e.ifs, e.netmap = ifs, newNetmap(ifs)
+	changed := func(index int) bool {
+		a, b := before.byIndex[index], e.netmap.byIndex[index]
+		return resumed || a == nil || b == nil || a.Flags != b.Flags || !slices.Equal(a.Prefixes, b.Prefixes)
+	}
+	e.unseen()
+	for index := range before.byIndex {
+		if i := e.netmap.byIndex[index]; i == nil || !usable(i.Interface) {
+			e.cache.forgetInterface(index)
+		}
+	}
+	if e.port == nil {
+		e.open()
+	}
+	moved := map[*session]bool{}
+	for _, s := range e.sessions {
+		addrs, links := place(s.self, ifs)
+		for index := range addrs {
+			moved[s] = moved[s] || !slices.Equal(addrs[index], s.node.addrs[index])
+		}
+		e.responder.move(now, s.node, addrs, links, changed)
+	}
+	e.joinGroups()
+	for _, v := range e.services {
+		v.querier.restart(now, v.links(), changed)
+		for _, s := range v.sessions {
+			for _, o := range v.sessions {
+				if o != s && moved[o] {
+					e.introduce(s, o, false)
+				}
+			}
+		}
+	}
+}
+
+// links returns the links that the nodes of a service use.
+func (v *service) links() []link {
+	var ls []link
+	for _, s := range v.sessions {
+		for _, l := range s.node.links {
+			if !slices.Contains(ls, l) {
+				ls = append(ls, l)
+			}
+		}
+	}
+	return ls
+}
+
+// used returns the interfaces that the nodes of this process use.
+func (e *engine) used() []Interface {
+	var ifs []Interface
+	for _, i := range e.ifs {
+		if slices.ContainsFunc(e.sessions, func(s *session) bool { return s.node.addrs[i.Index] != nil }) {
+			ifs = append(ifs, i)
+		}
+	}
+	return ifs
+}
+
+func (e *engine) joinGroups() {
+	for _, t := range []Transport{e.port, e.oneShot} {
+		if t != nil {
+			if err := t.Join(e.used()); err != nil {
+				e.complain("cannot hear mDNS on all interfaces", err)
+			}
+		}
+	}
+}
+
+// complain logs an error the first time that it occurs.
+func (e *engine) complain(what string, err error) {
+	if key := what + err.Error(); !e.failed[key] && len(e.failed) < 100 {
+		e.failed[key] = true
+		e.log.Warn(what, "err", err)
+	}
+}
+
+// handle takes a packet.
+func (e *engine) handle(now time.Time, a arrival) {
+	src, ok := e.netmap.onLink(a.Src.Addr(), a.Index)
+	if !ok {
+		e.counters.offLink.Add(1)
+		return
+	}
+	if !e.mention.in(a.Data) {
+		e.counters.unrelated.Add(1)
+		return
+	}
+	key := recentKey{payloadHash(a.Data), a.Index}
+	response := len(a.Data) > 2 && a.Data[2]&0x80 != 0
+	if !a.oneShot {
+		if r, ok := e.recent[key]; ok && now.Sub(r.at) < twinAge && (r.own || response) {
+			e.counters.repeated.Add(1)
+			return
+		}
+	}
+	m := &e.message
+	if err := parse(a.Data, m); err != nil {
+		e.counters.parseErrors.Add(1)
+	}
+	l := link{a.Index, src.Is6()}
+	switch {
+	case !m.response && !a.oneShot:
+		e.question(now, l, a, m, key.payload)
+	case !m.response:
+	case a.Src.Port() != Port, a.oneShot && !e.oneShots[m.id], !a.oneShot && !a.Multicast:
+		// RFC 6762, 6 and 11: responses come from port 5353, and a unicast
+		// one only to who asked for it.
+		e.counters.offLink.Add(1)
+	default:
+		if !a.oneShot {
+			e.remember(now, key, false)
+		}
+		e.answer(now, l, src, a, m)
+	}
+}
+
+// remember makes a packet known again for a moment.
+func (e *engine) remember(now time.Time, key recentKey, own bool) {
+	if len(e.recent) >= maxRecent {
+		for k, r := range e.recent {
+			if now.Sub(r.at) >= twinAge {
+				delete(e.recent, k)
+			}
+		}
+		if len(e.recent) >= maxRecent {
+			clear(e.recent)
+		}
+	}
+	e.recent[key] = recent{now, own}
+}
+
+// unseen makes the packets of others unknown again, because they may mean
+// something new.
+func (e *engine) unseen() {
+	for k, r := range e.recent {
+		if !r.own {
+			delete(e.recent, k)
+		}
+	}
+}
+
+// question takes a query of another.
+func (e *engine) question(now time.Time, l link, a arrival, m *message, payload uint64) {
+	if !a.Multicast {
+		for i := range m.questions {
+			m.questions[i].unicast = true // RFC 6762, 5.5
+		}
+	}
+	e.responder.query(now, l, a.Src, m, payload)
+	if !a.Multicast || a.Src.Port() != Port {
+		return
+	}
+	for _, v := range e.services {
+		v.querier.heard(now, l, a.Src, m, func(key string) bool {
+			in := e.cache.instances[key]
+			return in != nil && in.on(l.index) || e.own(key)
+		})
+	}
+}
+
+// answer takes a response of another.
+func (e *engine) answer(now time.Time, l link, src netip.Addr, a arrival, m *message) {
+	tracked := func(service string) bool { return e.services[service] != nil }
+	changes := e.cache.handle(now, e.netmap, l.index, src, m, tracked, e.own)
+	for _, key := range e.cache.takeGone() {
+		e.forget(key)
+	}
+	for _, c := range changes {
+		if c.gone {
+			continue
+		}
+		v := e.services[c.in.service]
+		if !c.in.resolved() {
+			v.querier.ask(now, c.in.key)
+			continue
+		}
+		v.querier.answered(c.in.key)
+		for _, s := range v.sessions {
+			s.report.report(now, c.in, c.announced && !a.oneShot)
+		}
+	}
+	e.counters.instances.Store(uint64(len(e.cache.instances)))
+	if a.oneShot {
+		return
+	}
+	for _, n := range e.responder.response(now, l, m) {
+		e.contested(now, n, src, m)
+	}
+}
+
+// contested tells a node of another one with its ID: only by connecting to it can
+// it be told from an old packet.
+func (e *engine) contested(now time.Time, n *node, src netip.Addr, m *message) {
+	for _, s := range e.sessions {
+		if s.node != n || !s.twinTold.IsZero() && now.Sub(s.twinTold) < quiet {
+			continue
+		}
+		for i := range m.records {
+			if r := &m.records[i]; r.typ == dnsmessage.TypeSRV && r.name == fold(n.instance) && r.port != 0 {
+				s.twinTold = now
+				s.report.sink.Found(discovery.Candidate{
+					ID: s.self.ID, Addrs: []netip.AddrPort{netip.AddrPortFrom(src, r.port)}, Source: source,
+				})
+				break
+			}
+		}
+	}
+}
+
+// own reports whether an instance is a node of this process.
+func (e *engine) own(key string) bool {
+	return slices.ContainsFunc(e.sessions, func(s *session) bool { return fold(s.node.instance) == key })
+}
+
+// forget makes an instance that was dropped new to all nodes.
+func (e *engine) forget(key string) {
+	e.unseen()
+	for _, s := range e.sessions {
+		s.report.forget(key)
+	}
+}
+
+// reconfirm takes doubts of a node about another one (RFC 6762, 10.4).
+func (e *engine) reconfirm(s *session, id string) {
+	v := e.services[s.node.service]
+	if v == nil || !slices.Contains(v.sessions, s) || !validID(id) {
+		return
+	}
+	for _, o := range v.sessions {
+		if o.self.ID == id && o != s {
+			e.introduce(s, o, false)
+			return
+		}
+	}
+	now := time.Now()
+	key := fold(instanceLabel(id) + "." + s.node.service)
+	s.report.doubt(key)
+	if e.cache.doubt(now, key) || e.cache.instances[key] == nil {
+		v.querier.ask(now, key)
+	}
+}
+
+// advance does all that is due.
+func (e *engine) advance(now time.Time) {
+	for _, r := range e.cache.advance(now) {
+		if v := e.services[r.service]; v != nil {
+			v.querier.refresh(now, r.index)
+		}
+	}
+	for _, key := range e.cache.takeGone() {
+		e.forget(key)
+	}
+	e.transmit(e.responder.advance(now))
+	for name, v := range e.services {
+		if due := v.querier.dueAt(); !due.IsZero() && !now.Before(due) {
+			answers := func(index int) []record { return append(v.answers(index), e.cache.answers(now, name, index)...) }
+			e.transmit(v.querier.advance(now, e.cache.known(name), answers, e.newOneShot, e.port != nil))
+		}
+	}
+	for _, s := range e.sessions {
+		s.report.advance(now, func(key string) *instance { return e.cache.instances[key] })
+	}
+	if !e.closing.IsZero() && !now.Before(e.closing) {
+		e.closeOneShot()
+	}
+}
+
+// answers are the PTR records of the process's own nodes. They are known answers
+// as well, and keep the process from answering itself.
+func (v *service) answers(index int) []record {
+	var rs []record
+	for _, s := range v.sessions {
+		if s.node.addrs[index] != nil {
+			rs = append(rs, s.node.records(kindPTR, inAnswer, index)...)
+		}
+	}
+	return rs
+}
+
+// next returns when advance has work.
+func (e *engine) next() (t time.Time) {
+	first := func(d time.Time) {
+		if !d.IsZero() && (t.IsZero() || d.Before(t)) {
+			t = d
+		}
+	}
+	first(e.cache.due)
+	first(e.responder.next())
+	for _, v := range e.services {
+		first(v.querier.dueAt())
+	}
+	for _, s := range e.sessions {
+		first(s.report.next())
+	}
+	first(e.closing)
+	return t
+}
+
+// newOneShot returns the ID of a one-shot question.
+func (e *engine) newOneShot() uint16 {
+	id := uint16(1 + rand.IntN(1<<16-1))
+	e.oneShots[id] = true
+	return id
+}
+
+// transmit sends packets. What fails on one interface is no concern of the others.
+func (e *engine) transmit(ts []transmission) {
+	for _, t := range ts {
+		via := e.netmap.byIndex[t.link.index]
+		if via == nil {
+			continue
+		}
+		port := e.port
+		if t.oneShot {
+			port = e.openOneShot()
+		}
+		if port == nil {
+			continue
+		}
+		to := t.to
+		if !to.IsValid() {
+			to = t.link.group()
+			e.remember(time.Now(), recentKey{payloadHash(t.payload), t.link.index}, true)
+		}
+		if err := port.Send(t.payload, *via, to); err != nil {
+			e.counters.sendErrors.Add(1)
+			e.complain(fmt.Sprintf("cannot send mDNS on %s", via.Name), err)
+			continue
+		}
+		e.counters.sent[t.kind].count(len(t.payload))
+	}
+}
+
+// openOneShot returns the transport for one-shot questions. It has a port of its
+// own: a unicast reply to 5353 may reach any process of the machine
+// (RFC 6762, 15.1).
+func (e *engine) openOneShot() Transport {
+	e.closing = time.Now().Add(oneShotLife)
+	if e.oneShot == nil {
+		t, err := e.network.Open(0, e.receiver(true))
+		if err != nil {
+			e.complain("cannot ask by mDNS", err)
+			return nil
+		}
+		e.oneShot = t
+		if err := t.Join(e.used()); err != nil {
+			e.complain("cannot ask by mDNS on all interfaces", err)
+		}
+	}
+	return e.oneShot
+}
+
+func (e *engine) closeOneShot() {
+	if e.oneShot != nil {
+		e.oneShot.Close()
+		e.oneShot = nil
+	}
+	clear(e.oneShots)
+	e.closing = time.Time{}
+}
