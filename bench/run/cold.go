@@ -14,7 +14,7 @@ var loss = comparison{
 	title: "cold start while frames are lost: until every two nodes are connected",
 	unit:  "ms",
 	what:  []string{"from the first fork", "from the last ready"},
-	setup: func(l *lan, o options) error { return l.loss(o.loss) },
+	setup: func(l *lan, o options) { l.Loss(o.loss) },
 	once:  startTogether,
 }
 

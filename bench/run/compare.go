@@ -12,9 +12,9 @@ import (
 type comparison struct {
 	title string
 	unit  string
-	what  []string                  // names of the figures that once returns
-	spare int                       // hosts beyond one for each node
-	setup func(*lan, options) error // prepares the hosts of one case; may be nil
+	what  []string            // names of the figures that once returns
+	spare int                 // hosts beyond one for each node
+	setup func(*lan, options) // prepares the hosts of one case; may be nil
 
 	// once measures s with n nodes once. A run that did not get where it
 	// should returns no figures; figures that s does not have are left out at
@@ -44,9 +44,7 @@ func (c comparison) collect(o options) ([]measured, error) {
 	for _, n := range o.n {
 		by, err := c.measureCase(n, o)
 		for i, what := range c.what {
-			if by != nil {
-				t.add(fmt.Sprintf("N=%d: %s", n, what), o.names(), by[i])
-			}
+			t.add(fmt.Sprintf("N=%d: %s", n, what), o.names(), by[i])
 		}
 		if err != nil {
 			return cases, err
@@ -58,21 +56,16 @@ func (c comparison) collect(o options) ([]measured, error) {
 
 // measureCase measures all systems with n nodes.
 func (c comparison) measureCase(n int, o options) (measured, error) {
-	l, err := newLAN(n + c.spare)
-	if err != nil {
-		return nil, err
-	}
-	defer l.close()
-	if c.setup != nil {
-		if err := c.setup(l, o); err != nil {
-			return nil, err
-		}
-	}
 	by := make(measured, len(c.what))
 	for i := range by {
 		by[i] = make(map[string]sample)
 	}
-	return by, c.runs(l, n, o, by)
+	return by, onLAN(n+c.spare, func(l *lan) error {
+		if c.setup != nil {
+			c.setup(l, o)
+		}
+		return c.runs(l, n, o, by)
+	})
 }
 
 // runs fills by with the figures of all runs.
@@ -82,6 +75,7 @@ func (c comparison) runs(l *lan, n int, o options, by measured) error {
 			if o.spent() {
 				return errBudget
 			}
+			l.forget()
 			figures, err := c.once(l, s, n, o)
 			if err != nil {
 				return err

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"example.com/tcpnet/bench/report"
+	"example.com/tcpnet/internal/lab"
 )
 
 // kill measures how soon all others see that a process was killed.
@@ -18,10 +19,7 @@ var kill = comparison{
 		if ok, err := f.assemble(n, o); !ok {
 			return nil, err
 		}
-		at, err := f.members[n-1].signal(syscall.SIGKILL)
-		if err != nil {
-			return nil, err
-		}
+		at := f.members[n-1].signal(syscall.SIGKILL)
 		ended, told, err := f.untilSeen(n-1, at, o)
 		return append([]float64{ended}, told...), err
 	},
@@ -35,8 +33,8 @@ var hang = comparison{
 	what:  []string{"connections ended", "full again", "library told"},
 	once: func(l *lan, s system, n int, o options) ([]float64, error) {
 		return absence(l, s, n, o,
-			func(f *fleet) (int64, error) { return f.members[n-1].signal(syscall.SIGSTOP) },
-			func(f *fleet) (int64, error) { return f.members[n-1].signal(syscall.SIGCONT) })
+			func(f *fleet) int64 { return f.members[n-1].signal(syscall.SIGSTOP) },
+			func(f *fleet) int64 { return f.members[n-1].signal(syscall.SIGCONT) })
 	},
 }
 
@@ -46,11 +44,16 @@ var cut = comparison{
 	unit:  "ms",
 	what:  []string{"connections ended", "full again", "library told"},
 	once: func(l *lan, s system, n int, o options) ([]float64, error) {
+		h := l.hosts[n-1]
+		defer h.Heal()
 		return absence(l, s, n, o,
-			func(f *fleet) (int64, error) { return timed(func() error { return l.cut(n - 1) }) },
-			func(f *fleet) (int64, error) { return timed(func() error { return l.mend(n - 1) }) })
+			func(*fleet) int64 { return timed(func() { h.Cut(cuts[o.cut]) }) },
+			func(*fleet) int64 { return timed(h.Heal) })
 	},
 }
+
+// cuts are the ways to cut a cable, by the names of the flag -how.
+var cuts = map[string]lab.Cut{"silent": lab.Silent, "carrier": lab.NoCarrier, "down": lab.Down}
 
 // split measures how soon the mesh is full again after the network was in two
 // halves for a time.
@@ -64,18 +67,14 @@ var split = comparison{
 		if ok, err := f.assemble(n, o); !ok {
 			return nil, err
 		}
-		if err := l.split(n / 2); err != nil {
-			return nil, err
-		}
+		l.Split(l.hosts[:n/2], l.hosts[n/2:])
+		defer l.Heal()
 		time.Sleep(o.away)
 		if err := f.drain(); err != nil {
 			return nil, err
 		}
 		lost, _ := f.seen.missing(f.places())
-		healed, err := timed(l.merge)
-		if err != nil {
-			return nil, err
-		}
+		healed := timed(l.Heal)
 		again, err := f.untilFullAgain(healed, o)
 		return []float64{again, float64(lost)}, err
 	},
@@ -83,24 +82,17 @@ var split = comparison{
 
 // absence takes the last node away, waits until all others have seen it, brings
 // it back and waits for the full mesh.
-func absence(l *lan, s system, n int, o options, away, back func(*fleet) (int64, error)) ([]float64, error) {
+func absence(l *lan, s system, n int, o options, away, back func(*fleet) int64) ([]float64, error) {
 	f := newFleet(l, s)
 	defer f.stop()
 	if ok, err := f.assemble(n, o); !ok {
 		return nil, err
 	}
-	at, err := away(f)
+	ended, told, err := f.untilSeen(n-1, away(f), o)
 	if err != nil {
 		return nil, err
 	}
-	ended, told, err := f.untilSeen(n-1, at, o)
-	if err != nil {
-		return nil, err
-	}
-	if at, err = back(f); err != nil {
-		return nil, err
-	}
-	again, err := f.untilFullAgain(at, o)
+	again, err := f.untilFullAgain(back(f), o)
 	return append([]float64{ended, again}, told...), err
 }
 
@@ -163,7 +155,7 @@ func (f *fleet) untilFullAgain(since int64, o options) (float64, error) {
 }
 
 // timed returns the time just after act, which is when its effect is there.
-func timed(act func() error) (at int64, err error) {
-	err = act()
-	return report.Now(), err
+func timed(act func()) (at int64) {
+	act()
+	return report.Now()
 }

@@ -26,7 +26,7 @@ func newFleet(l *lan, s system) *fleet { return &fleet{lan: l, sys: s, seen: new
 func (f *fleet) start() (*member, error) {
 	place := len(f.members)
 	id := f.sys.id(place)
-	m, err := startMember(f.lan, place, id, f.sys.command(f.lan, place, id))
+	m, err := startMember(f.lan.hosts[place], id, f.sys.command(f.lan, place, id))
 	if err != nil {
 		return nil, fmt.Errorf("starting node %d of %s: %w", place, f.sys.name(), err)
 	}
@@ -98,7 +98,7 @@ func (f *fleet) incomplete(when string) {
 // stop kills all nodes.
 func (f *fleet) stop() {
 	for _, m := range f.members {
-		m.cmd.Process.Kill()
+		m.process.Cmd.Process.Kill()
 	}
 	for _, m := range f.members {
 		m.kill()

@@ -25,7 +25,7 @@ var items = []item{
 		limit: 30 * time.Second, budget: 30 * time.Minute, liveness: "default",
 	}},
 	{"cut", "of 10 hosts one loses its cable and gets it back (also: -liveness fast)", cut.measure, options{
-		n: []int{10}, runs: 10, settle: 2 * time.Second, floor: insistent,
+		n: []int{10}, cut: "carrier", runs: 10, settle: 2 * time.Second, floor: insistent,
 		limit: 30 * time.Second, budget: 30 * time.Minute, liveness: "default",
 	}},
 	{"split", "10 hosts are split 5+5 for 20 s (for longer: -away 60s)", split.measure, options{

@@ -26,7 +26,7 @@ func main() {
 		}
 		o, err := parse(it, os.Args[2:])
 		if err == nil {
-			err = isolated(func() error { return it.run(o) })
+			err = it.run(o)
 		}
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "run %s: %v\n", it.name, err)

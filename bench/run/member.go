@@ -12,18 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/tcpnet/bench/report"
+	"example.com/tcpnet/internal/lab"
 )
 
 // member is one running node: a process on a host.
 type member struct {
-	id     string
-	host   int
-	cmd    *exec.Cmd
-	forked int64 // when it was about to be started
-	events int   // read end of its standard output, which never blocks
-	stdin  *os.File
-	rest   []byte // the beginning of a line that has not come whole
-	ended  bool   // standard output has ended
+	id      string
+	process *lab.Process
+	forked  int64 // when it was about to be started
+	events  int   // read end of its standard output, which never blocks
+	stdin   *os.File
+	rest    []byte // the beginning of a line that has not come whole
+	ended   bool   // standard output has ended
 
 	started int64        // first line of main
 	ready   int64        // listening
@@ -34,7 +34,7 @@ type member struct {
 // startMember starts cmd on a host. The harness reads the events when it likes
 // to (drain), not when they come: it must not take the processor from what it
 // measures.
-func startMember(l *lan, host int, id string, cmd *exec.Cmd) (*member, error) {
+func startMember(h *lab.Host, id string, cmd *exec.Cmd) (*member, error) {
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 		return nil, err
@@ -50,12 +50,8 @@ func startMember(l *lan, host int, id string, cmd *exec.Cmd) (*member, error) {
 	}
 	defer in.Close()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, os.Stderr
-	m := &member{id: id, host: host, cmd: cmd, events: p[0], stdin: stdin, forked: report.Now()}
-	if err := l.start(host, cmd); err != nil {
-		unix.Close(p[0])
-		stdin.Close()
-		return nil, err
-	}
+	m := &member{id: id, events: p[0], stdin: stdin, forked: report.Now()}
+	m.process = h.Start(cmd)
 	return m, nil
 }
 
@@ -116,15 +112,15 @@ func (m *member) ask(command string) error {
 }
 
 // signal sends s to the process and returns the time just before.
-func (m *member) signal(s syscall.Signal) (at int64, err error) {
+func (m *member) signal(s syscall.Signal) (at int64) {
 	at = report.Now()
-	return at, m.cmd.Process.Signal(s)
+	m.process.Signal(s)
+	return at
 }
 
 // kill ends the process and waits for its end.
 func (m *member) kill() {
-	m.cmd.Process.Kill()
-	m.cmd.Wait() // its error says only that the process was killed
+	m.process.Kill()
 	m.stdin.Close()
 	unix.Close(m.events)
 }

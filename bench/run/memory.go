@@ -21,7 +21,7 @@ var footprint = comparison{
 		}
 		var columns [5]sample
 		for _, m := range f.members {
-			use, err := memoryOf(m.cmd.Process.Pid)
+			use, err := memoryOf(m.process.Cmd.Process.Pid)
 			if err != nil {
 				return nil, err
 			}

@@ -19,9 +19,10 @@ type options struct {
 	window   time.Duration // how long is watched
 	away     time.Duration // how long a split lasts
 	budget   time.Duration // the longest that the whole item may take
-	loss     int           // per cent of frames lost
+	loss     float64       // per cent of frames lost
 	burners  int           // busy processes for each core
 	bytes    int64         // of one transfer
+	cut      string        // which of cuts
 	liveness string        // which of livenesses
 	floor    []string      // further flags of the floor
 	bin      string        // directory of the measured programs
@@ -70,7 +71,8 @@ func parse(it item, args []string) (options, error) {
 	fs.DurationVar(&o.window, "window", o.window, "how long to watch (idle, quiet)")
 	fs.DurationVar(&o.away, "away", o.away, "how long the network is split")
 	fs.DurationVar(&o.budget, "budget", o.budget, "begin no run after this long")
-	fs.IntVar(&o.loss, "loss", o.loss, "per `cent` of frames lost at each receiver")
+	fs.Float64Var(&o.loss, "loss", o.loss, "per `cent` of frames lost at each receiver")
+	fs.StringVar(&o.cut, "how", o.cut, "how the cable is cut: carrier (the host notices), `silent` or down")
 	fs.IntVar(&o.burners, "burners", o.burners, "busy processes for each core (quiet)")
 	fs.Int64Var(&o.bytes, "bytes", o.bytes, "`bytes` of one transfer (stream)")
 	fs.StringVar(&o.liveness, "liveness", o.liveness, "how soon a silent peer is given up: default (3 s, 10 s), `fast` (0.5 s, 2 s) or none")
@@ -83,6 +85,9 @@ func parse(it item, args []string) (options, error) {
 		return o, fmt.Errorf("what is %q?", fs.Arg(0))
 	}
 	o.begun = time.Now()
+	if _, known := cuts[o.cut]; o.cut != "" && !known {
+		return o, fmt.Errorf("no way to cut a cable is called %q", o.cut)
+	}
 	o.systems, err = systemsNamed(*only, o)
 	return o, err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,32 +12,24 @@ import (
 // quiet counts false alarms: nodes of both systems run while other processes
 // keep all cores busy, and nothing goes. Every connection lost is a false one.
 func quiet(o options) error {
-	n := o.n[0]
-	l, err := newLAN(n)
-	if err != nil {
-		return err
-	}
-	defer l.close()
+	return onLAN(o.n[0], func(l *lan) error { return quietOn(l, o) })
+}
+
+func quietOn(l *lan, o options) error {
+	n := len(l.hosts)
 	var fleets []*fleet
 	for _, s := range o.systems {
 		f := newFleet(l, s)
 		defer f.stop()
 		fleets = append(fleets, f)
 		if ok, err := f.assemble(n, o); !ok {
-			return fmt.Errorf("%s: no full mesh to begin with: %w", s.name(), err)
+			return errors.Join(fmt.Errorf("%s: no full mesh to begin with", s.name()), err)
 		}
 	}
-	self, err := os.Executable()
+	stop, err := busy(o)
+	defer stop()
 	if err != nil {
 		return err
-	}
-	for range o.burners * runtime.NumCPU() {
-		c := exec.Command(self, "burn", "-window", (o.window + time.Minute).String())
-		if err := c.Start(); err != nil {
-			return err
-		}
-		defer c.Wait()
-		defer c.Process.Kill()
 	}
 	fmt.Printf("%d nodes of each system for %v beside %d busy processes for each of %d cores\n", n, o.window, o.burners, runtime.NumCPU())
 	for end := time.Now().Add(o.window); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
@@ -52,6 +45,25 @@ func quiet(o options) error {
 		fmt.Printf("  %-8s %d connections lost, %d departures told, %d pairs missing and %d doubled at the end\n", f.sys.name(), conns, lefts, missing, doubled)
 	}
 	return nil
+}
+
+// busy starts processes that keep the cores busy until stop is called.
+func busy(o options) (stop func(), err error) {
+	var running []*exec.Cmd
+	stop = func() {
+		for _, c := range running {
+			c.Process.Kill()
+			c.Wait()
+		}
+	}
+	self, err := os.Executable()
+	for i := 0; err == nil && i < o.burners*runtime.NumCPU(); i++ {
+		c := exec.Command(self, "burn", "-window", (o.window + time.Minute).String())
+		if err = c.Start(); err == nil {
+			running = append(running, c)
+		}
+	}
+	return stop, err
 }
 
 // burn keeps one core busy.

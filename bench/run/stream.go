@@ -14,11 +14,10 @@ import (
 // stream compares a tcpnet connection with a bare one between the same two
 // processes, a pair of processes for each run.
 func stream(o options) error {
-	l, err := newLAN(2)
-	if err != nil {
-		return err
-	}
-	defer l.close()
+	return onLAN(2, func(l *lan) error { return streamOn(l, o) })
+}
+
+func streamOn(l *lan, o options) error {
 	paths := []string{"bare", "tcpnet"}
 	rates, reads := make(map[string]map[string]sample), make(map[string]map[string]sample)
 	for run := range o.runs {
@@ -88,12 +87,12 @@ func streamOnce(l *lan, run int, o options) ([]report.Event, error) {
 	name := "-name=" + clusterName()
 	size := fmt.Sprintf("-bytes=%d", o.bytes)
 	program := filepath.Join(o.bin, "stream")
-	sink, err := startMember(l, 0, "sink", exec.Command(program, name))
+	sink, err := startMember(l.hosts[0], "sink", exec.Command(program, name))
 	if err != nil {
 		return nil, err
 	}
 	defer sink.kill()
-	source, err := startMember(l, 1, "source", exec.Command(program, name, size, "-source", fmt.Sprintf("-bare-first=%v", run%2 == 0)))
+	source, err := startMember(l.hosts[1], "source", exec.Command(program, name, size, "-source", fmt.Sprintf("-bare-first=%v", run%2 == 0)))
 	if err != nil {
 		return nil, err
 	}

@@ -60,11 +60,11 @@ func (floorSystem) id(place int) string { return strconv.Itoa(place) }
 func (s floorSystem) command(l *lan, place int, id string) *exec.Cmd {
 	earlier := make([]string, place)
 	for i := range earlier {
-		earlier[i] = fmt.Sprintf("%s:%d", l.addr(i), floorPort)
+		earlier[i] = fmt.Sprintf("%s:%d", l.hosts[i].Addr(), floorPort)
 	}
 	args := append([]string{
 		"-id", id,
-		"-listen", fmt.Sprintf("%s:%d", l.addr(place), floorPort),
+		"-listen", fmt.Sprintf("%s:%d", l.hosts[place].Addr(), floorPort),
 		"-peers", strings.Join(earlier, ","),
 	}, s.flags...)
 	return exec.Command(filepath.Join(s.bin, "floor"), args...)
