@@ -1,0 +1,163 @@
+package tcpnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+	"unicode/utf8"
+
+	"example.com/tcpnet/discovery"
+	"example.com/tcpnet/discovery/mdns"
+	"example.com/tcpnet/internal/link"
+)
+
+// Config is what [Join] needs to know. Only Name is required. Join copies it; what
+// it points to must not be changed afterwards.
+type Config struct {
+	// Name is what the nodes of a cluster share: 1 to 255 bytes of any UTF-8
+	// text. Nodes of other names are never connected to.
+	Name string
+
+	// ID is the node's own. The default is 128 random bits. No two living nodes
+	// of a cluster may have the same.
+	ID ID
+
+	// Addr is where to listen, as "host:port". The default is ":0": all
+	// addresses of the machine, at a port that the system chooses. The host may
+	// be an IP address of the machine, or a name that stands for some; then
+	// only these are listened on and announced. With a loopback address
+	// nothing leaves the machine.
+	Addr string
+
+	// Handler, if set, is called in a goroutine of its own for every new
+	// connection. The connection stays open when it returns.
+	Handler func(*Conn)
+
+	// Label names the node for people. The default is the machine's host name.
+	// At most 255 bytes.
+	Label string
+
+	// Meta is shown to peers, as PeerInfo.Meta. All keys and values together,
+	// and 4 bytes for each pair, may take 2,048 bytes, one key 255.
+	Meta map[string]string
+
+	// Seeds are "host:port" addresses of other nodes, for networks without
+	// multicast. One that answers is enough to find all. Names are looked up
+	// at every attempt; a seed is tried again, for ever, while it leads to
+	// nobody.
+	Seeds []string
+
+	// Discovery finds the other nodes. Nil means mDNS; an empty slice means
+	// Seeds alone.
+	Discovery []discovery.Discoverer
+
+	// Interfaces says which network interfaces to use. The default is all
+	// that are up.
+	Interfaces func(net.Interface) bool
+
+	// Admit, if set, has the last word on who is connected to. It is called in
+	// the handshake, perhaps several times for one peer and concurrently, and
+	// has 5 seconds at most; ctx ends then. An error keeps the peer away, and
+	// its text is told to the peer.
+	Admit func(ctx context.Context, peer PeerInfo) error
+
+	// Liveness says how soon a peer that hangs or is cut off is given up.
+	Liveness Liveness
+
+	// Limits bounds what strangers can use up.
+	Limits Limits
+
+	// Logger receives what happens. The default discards it.
+	Logger *slog.Logger
+}
+
+// Liveness says how a silent peer is noticed. A process that ends is noticed at
+// once, whatever these are.
+type Liveness struct {
+	Interval time.Duration // of silence after which a peer is asked for a sign of life; default 3 s
+	Timeout  time.Duration // of silence after which it is given up; default 10 s
+}
+
+// FastLiveness notices a peer that hangs within 2 seconds, at six times the idle
+// traffic of the default. It is for machines and networks that are never busy for
+// that long.
+var FastLiveness = Liveness{Interval: 500 * time.Millisecond, Timeout: 2 * time.Second}
+
+// Limits bounds what strangers on the network can use up of this node. Peers that
+// are connected do not count.
+type Limits struct {
+	Pending        int // incoming sockets whose handshake is not finished; default 64
+	PendingPerAddr int // of these, from one address of another machine; default 4
+	Dials          int // attempts to connect at one time; default 16
+}
+
+// withDefaults returns cfg checked and completed.
+func (cfg Config) withDefaults() (Config, error) {
+	switch {
+	case cfg.Name == "":
+		return cfg, errors.New("tcpnet: Config.Name is empty: it is what the nodes of a cluster share")
+	case len(cfg.Name) > link.MaxName:
+		return cfg, fmt.Errorf("tcpnet: Config.Name has %d bytes, at most %d are possible", len(cfg.Name), link.MaxName)
+	case !utf8.ValidString(cfg.Name):
+		return cfg, errors.New("tcpnet: Config.Name is not valid UTF-8")
+	case len(cfg.Label) > link.MaxLabel:
+		return cfg, fmt.Errorf("tcpnet: Config.Label has %d bytes, at most %d are possible", len(cfg.Label), link.MaxLabel)
+	case link.MetaLen(cfg.Meta) > link.MaxMeta:
+		return cfg, fmt.Errorf("tcpnet: Config.Meta takes %d bytes, at most %d are possible", link.MetaLen(cfg.Meta), link.MaxMeta)
+	}
+	for k := range cfg.Meta {
+		if len(k) > 255 {
+			return cfg, fmt.Errorf("tcpnet: Config.Meta has a key of %d bytes, at most 255 are possible", len(k))
+		}
+	}
+	if cfg.ID == "" {
+		cfg.ID = ID(link.NewID())
+	} else {
+		id, err := ParseID(string(cfg.ID))
+		if err != nil {
+			return cfg, fmt.Errorf("tcpnet: Config.ID: %w", err)
+		}
+		cfg.ID = id
+	}
+	if cfg.Addr == "" {
+		cfg.Addr = ":0"
+	}
+	for _, s := range cfg.Seeds {
+		if _, _, err := net.SplitHostPort(s); err != nil {
+			return cfg, fmt.Errorf("tcpnet: Config.Seeds: %q: %w (want \"host:port\")", s, err)
+		}
+	}
+	if cfg.Label == "" {
+		cfg.Label, _ = os.Hostname()
+		cfg.Label = cfg.Label[:min(len(cfg.Label), link.MaxLabel)]
+	}
+	if cfg.Discovery == nil {
+		cfg.Discovery = []discovery.Discoverer{mdns.New(mdns.Options{Logger: cfg.Logger})}
+	}
+	setDefault(&cfg.Liveness.Interval, 3*time.Second)
+	setDefault(&cfg.Liveness.Timeout, max(10*time.Second, 3*cfg.Liveness.Interval))
+	setDefault(&cfg.Limits.Pending, 64)
+	setDefault(&cfg.Limits.PendingPerAddr, 4)
+	setDefault(&cfg.Limits.Dials, 16)
+	if l := cfg.Liveness; l.Interval < 100*time.Millisecond || l.Timeout < 2*l.Interval {
+		return cfg, fmt.Errorf("tcpnet: Config.Liveness %v, %v: the interval has to be at least 100ms, and the time-out twice that much or more", l.Interval, l.Timeout)
+	}
+	if l := cfg.Limits; l.Pending < 0 || l.PendingPerAddr < 0 || l.Dials < 0 {
+		return cfg, errors.New("tcpnet: Config.Limits has a negative number")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return cfg, nil
+}
+
+func setDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}

@@ -1,0 +1,228 @@
+package tcpnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"example.com/tcpnet/internal/mesh"
+)
+
+// PeerInfo describes a peer.
+type PeerInfo struct {
+	ID      ID                `json:"id"`
+	Label   string            `json:"label,omitempty"`
+	Addr    netip.AddrPort    `json:"addr"`           // the other end of the socket
+	Meta    map[string]string `json:"meta,omitempty"` // its Config.Meta
+	Version int               `json:"version"`        // of the protocol spoken with it
+}
+
+// Conn is a connection to a peer: a TCP socket that carries nothing but the bytes
+// of the two programs.
+//
+// It ends when either program closes it, when the peer leaves or is lost, or when
+// the node is closed; Context tells. What the peer had sent before can still be
+// read then, for as long as the program keeps reading: the socket is closed by
+// Close, or by the node when nothing was read for 5 seconds after the end.
+type Conn struct {
+	raw    net.Conn
+	node   *Node
+	peer   PeerInfo
+	link   *mesh.Connection
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	ended    atomic.Bool   // ctx is done
+	reads    atomic.Uint64 // calls of Read since then
+	reading  atomic.Int32  // calls of WriteTo under way
+	finished chan struct{} // closed when the peer's end of the stream was read, or by Close
+	finish   sync.Once
+	close    sync.Once
+	linger   *time.Timer // guarded by node.mu
+}
+
+// lingerTime is how long a connection that has ended stays open without being
+// read.
+const lingerTime = 5 * time.Second
+
+var _ interface {
+	net.Conn
+	io.ReaderFrom
+	io.WriterTo
+	syscall.Conn
+} = (*Conn)(nil)
+
+// Peer describes the node at the other end.
+func (c *Conn) Peer() PeerInfo {
+	p := c.peer
+	p.Meta = maps.Clone(p.Meta)
+	return p
+}
+
+// Context ends with the connection. Its cause ([context.Cause]) says why: ErrLeft,
+// ErrTimeout, ErrRestarted, ErrReset, ErrReplaced or ErrClosed, perhaps wrapped.
+func (c *Conn) Context() context.Context { return c.ctx }
+
+// RTT returns the smoothed round-trip time to the peer's node, measured beside the
+// connection, or 0 before the first measurement.
+func (c *Conn) RTT() time.Duration { return c.link.RTT() }
+
+// Read reads what the peer has written. After the peer's end of the stream it
+// returns io.EOF, and when the peer was lost, the cause.
+func (c *Conn) Read(b []byte) (int, error) {
+	if c.ended.Load() {
+		c.reads.Add(1)
+	}
+	n, err := c.raw.Read(b)
+	if err != nil {
+		err = c.readFailed("read", err)
+	}
+	return n, err
+}
+
+// WriteTo writes all that the peer writes to w, without a copy where the system
+// can (see [net.TCPConn.WriteTo]).
+func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
+	c.reading.Add(1)
+	defer c.reading.Add(-1)
+	if t, ok := c.raw.(io.WriterTo); ok {
+		n, err = t.WriteTo(w)
+	} else {
+		n, err = io.Copy(w, struct{ io.Reader }{c.raw})
+	}
+	if err == nil {
+		err = io.EOF
+	}
+	if err = c.readFailed("read", err); err == io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
+// readFailed says what an error of the socket's means.
+func (c *Conn) readFailed(op string, err error) error {
+	if err == io.EOF {
+		c.finish.Do(func() { close(c.finished) })
+		if cause := context.Cause(c.ctx); cause != nil && abrupt(cause) {
+			return fmt.Errorf("tcpnet: %s: %w", op, cause)
+		}
+		return err
+	}
+	c.failed(err)
+	return err
+}
+
+// Write writes to the peer. It returns when the system has taken the bytes.
+func (c *Conn) Write(b []byte) (int, error) {
+	n, err := c.raw.Write(b)
+	if err != nil {
+		c.failed(err)
+	}
+	return n, err
+}
+
+// ReadFrom writes all of r to the peer, without a copy where the system can (see
+// [net.TCPConn.ReadFrom]).
+func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
+	if t, ok := c.raw.(io.ReaderFrom); ok {
+		n, err = t.ReadFrom(r)
+	} else {
+		n, err = io.Copy(struct{ io.Writer }{c.raw}, r)
+	}
+	if errors.As(err, new(*net.OpError)) {
+		c.failed(err)
+	}
+	return n, err
+}
+
+// failed ends the connection if an error of the socket's means that it is lost.
+func (c *Conn) failed(err error) {
+	lost := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ETIMEDOUT) ||
+		errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, syscall.EHOSTUNREACH)
+	if lost && !errors.Is(err, os.ErrDeadlineExceeded) && !c.ended.Load() {
+		c.link.Ended(ErrReset)
+	}
+}
+
+// CloseWrite tells the peer that nothing more will be written. What it writes can
+// still be read.
+func (c *Conn) CloseWrite() error {
+	if t, ok := c.raw.(interface{ CloseWrite() error }); ok {
+		return t.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// Close closes the connection at once. Another one to the peer takes its place
+// after a moment, for as long as both nodes run.
+func (c *Conn) Close() error {
+	err := net.ErrClosed
+	c.close.Do(func() {
+		err = c.raw.Close()
+		c.finish.Do(func() { close(c.finished) })
+		c.link.Ended(ErrClosed)
+		c.node.forget(c)
+	})
+	return err
+}
+
+// LocalAddr returns this end of the socket.
+func (c *Conn) LocalAddr() net.Addr { return c.raw.LocalAddr() }
+
+// RemoteAddr returns the other end of the socket.
+func (c *Conn) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }
+
+// SetDeadline sets the time after which Read and Write fail, as in [net.Conn].
+func (c *Conn) SetDeadline(t time.Time) error { return c.raw.SetDeadline(t) }
+
+// SetReadDeadline sets the time after which Read fails, as in [net.Conn].
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.raw.SetReadDeadline(t) }
+
+// SetWriteDeadline sets the time after which Write fails, as in [net.Conn].
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.raw.SetWriteDeadline(t) }
+
+// SyscallConn gives access to the socket, as [net.TCPConn.SyscallConn].
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	if t, ok := c.raw.(syscall.Conn); ok {
+		return t.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// String names the peer.
+func (c *Conn) String() string {
+	return fmt.Sprintf("%s (%s, %v)", c.peer.ID, c.peer.Label, c.peer.Addr)
+}
+
+// abrupt reports whether a connection that ended for this cause will have no end
+// of the stream of its own: nobody is there any more to send it.
+func abrupt(cause error) bool {
+	return errors.Is(cause, ErrTimeout) || errors.Is(cause, ErrRestarted) || errors.Is(cause, ErrReplaced)
+}
+
+// end is called by the node when the connection has ended. What has arrived can
+// still be read.
+func (c *Conn) end(cause error) {
+	c.cancel(cause)
+	c.ended.Store(true)
+	if !abrupt(cause) {
+		return
+	}
+	if t, ok := c.raw.(interface{ CloseRead() error }); ok {
+		// Wakes whoever waits for bytes that will not come, and keeps those
+		// that have.
+		t.CloseRead()
+		c.CloseWrite()
+	} else {
+		c.raw.Close()
+	}
+}

@@ -1,0 +1,48 @@
+package tcpnet
+
+import (
+	"errors"
+
+	"example.com/tcpnet/internal/mesh"
+)
+
+// Why a connection has ended. One of these is the cause of its [Conn.Context] and
+// the reason of its [Left] event, perhaps wrapped: test with [errors.Is].
+var (
+	// ErrLeft: the peer has left the cluster by Shutdown or Close.
+	ErrLeft = mesh.ErrLeft
+	// ErrTimeout: nothing was heard of the peer for Liveness.Timeout. It hangs,
+	// or its machine or the network between is gone.
+	ErrTimeout = mesh.ErrTimeout
+	// ErrRestarted: the peer's process has ended and another with the same ID
+	// has taken its place.
+	ErrRestarted = mesh.ErrRestarted
+	// ErrReset: the peer's process has ended without a goodbye, or the network
+	// has cut the connection.
+	ErrReset = mesh.ErrReset
+	// ErrReplaced: a newer connection to the same peer has taken its place.
+	ErrReplaced = mesh.ErrReplaced
+	// ErrClosed: one of the two programs has closed the connection, or this
+	// node was closed. It is also what methods of a closed Node return.
+	ErrClosed = mesh.ErrClosed
+)
+
+// Why a peer was not connected to: found in [Rejected] events and in [Status],
+// perhaps wrapped.
+var (
+	// ErrDuplicateID: two living nodes use one ID.
+	ErrDuplicateID = mesh.ErrDuplicateID
+	// ErrRefused: the peer's program does not want this node. See Config.Admit.
+	ErrRefused = mesh.ErrRefused
+	// ErrNotAdmitted: Config.Admit of this node has refused the peer.
+	ErrNotAdmitted = mesh.ErrNotAdmitted
+	// ErrWrongName: the node at that address belongs to another cluster.
+	ErrWrongName = mesh.ErrWrongName
+	// ErrNotTCPNet: what listens at that address does not speak the protocol.
+	ErrNotTCPNet = mesh.ErrNotTCPNet
+	// ErrVersion: no version of the protocol in common.
+	ErrVersion = mesh.ErrVersion
+)
+
+// ErrHandler is returned by Accept on a node that has a Handler.
+var ErrHandler = errors.New("tcpnet: the node has a Handler, which gets all connections")

@@ -1,0 +1,28 @@
+package mesh
+
+import "errors"
+
+// Why a connection ended.
+var (
+	ErrLeft      = errors.New("the peer has left")
+	ErrTimeout   = errors.New("the peer did not answer in time")
+	ErrRestarted = errors.New("the peer was restarted")
+	ErrReset     = errors.New("the connection was lost: the peer's process or its network is gone")
+	ErrReplaced  = errors.New("a newer connection to the peer has taken its place")
+	ErrClosed    = errors.New("closed")
+)
+
+// Why a peer was not connected to.
+var (
+	ErrDuplicateID = errors.New("two living nodes use one ID: give each its own, or leave Config.ID empty")
+	ErrRefused     = errors.New("refused by the peer")
+	ErrWrongName   = errors.New("the node there belongs to another cluster")
+	ErrWrongNode   = errors.New("another node answers there")
+	ErrNotTCPNet   = errors.New("what answers there does not speak the tcpnet protocol")
+	ErrVersion     = errors.New("the node there speaks no version of the protocol that this one speaks")
+	ErrBusy        = errors.New("the node there has too many newcomers at once")
+	ErrNotAdmitted = errors.New("not admitted by Config.Admit")
+	errSelf        = errors.New("the node has reached itself")
+	errDuplicate   = errors.New("there is a working link already")
+	errLeaving     = errors.New("the node there is leaving")
+)

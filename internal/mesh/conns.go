@@ -1,0 +1,115 @@
+package mesh
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"example.com/tcpnet/internal/link"
+)
+
+// openConn dials the connection of this number (PROTOCOL.md section 6).
+func (m *Mesh) openConn(s *session, number uint64, token link.Token) {
+	first := append(link.AppendPreface(nil, link.KindConn), token[:]...)
+	err := race(m.ctx, m.cfg.Dial, []netip.AddrPort{s.remote}, func(conn net.Conn, _ netip.AddrPort) (bool, error) {
+		conn.SetDeadline(time.Now().Add(dialTime))
+		var answer [1]byte
+		if _, err := conn.Write(first); err != nil {
+			conn.Close()
+			return false, err
+		}
+		if _, err := io.ReadFull(conn, answer[:]); err != nil {
+			conn.Close()
+			return false, err
+		}
+		if answer[0] != link.Accepted {
+			conn.Close()
+			return false, fmt.Errorf("%w: answered %#x to a token", link.ErrProtocol, answer[0])
+		}
+		m.connUp(s, number, conn)
+		return true, nil
+	})
+	if err != nil {
+		m.step(nil, func(now time.Time) { m.core.connFailed(now, s, number) })
+	}
+}
+
+// serveConn is the acceptor's side of openConn.
+func (m *Mesh) serveConn(conn net.Conn, remote netip.AddrPort, leave func()) {
+	defer leave()
+	var token link.Token
+	if _, err := io.ReadFull(conn, token[:]); err != nil {
+		conn.Close()
+		m.log.met(remote, fmt.Errorf("%w: %w", link.ErrProtocol, err))
+		return
+	}
+	c, ok := m.redeem(token)
+	if !ok {
+		conn.Close()
+		return
+	}
+	if _, err := conn.Write([]byte{link.Accepted}); err != nil {
+		conn.Close()
+		m.step(nil, func(now time.Time) { m.core.connFailed(now, c.session, c.number) })
+		return
+	}
+	m.connUp(c.session, c.number, conn)
+}
+
+// redeem returns what a token stands for. A token that nobody knows may be ahead
+// of the COMMIT that explains it, which comes by another socket.
+func (m *Mesh) redeem(token link.Token) (claim, bool) {
+	m.mu.Lock()
+	c, ok := m.tokens[token]
+	if ok {
+		delete(m.tokens, token)
+		delete(m.expected, c.session)
+		m.mu.Unlock()
+		return c, true
+	}
+	if m.early[token] != nil || m.closed { // a second socket with the same token
+		m.mu.Unlock()
+		return claim{}, false
+	}
+	explained := make(chan claim, 1)
+	m.early[token] = explained
+	m.mu.Unlock()
+
+	timer := time.NewTimer(handshakeTime)
+	defer timer.Stop()
+	select {
+	case c := <-explained:
+		return c, true
+	case <-timer.C:
+	case <-m.ctx.Done():
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.early, token)
+	select {
+	case c := <-explained:
+		return c, true
+	default:
+		return claim{}, false
+	}
+}
+
+// connUp hands a socket to the program, if it still has a place.
+func (m *Mesh) connUp(s *session, number uint64, conn net.Conn) {
+	conn.SetDeadline(time.Time{})
+	tune(conn, m.cfg.Interval, m.cfg.Timeout)
+	up := false
+	m.step(nil, func(now time.Time) {
+		if up = m.core.connUp(now, s, number); up {
+			c := &Connection{Net: conn, Peer: peerInfo(s), mesh: m, session: s, number: number}
+			c.Peer.Addr = endpoint(conn.RemoteAddr())
+			m.open[s] = c
+			m.outbox = append(m.outbox, func() { m.cfg.Program.Up(c) })
+		}
+	})
+	if !up {
+		conn.Close()
+	}
+}

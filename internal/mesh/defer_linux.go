@@ -1,0 +1,17 @@
+package mesh
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// deferAccept lets the kernel keep a connection to itself until its first bytes
+// are there: whoever dials speaks first (PROTOCOL.md section 3), and one that says
+// nothing is not worth a place among the strangers. It is a help and no need, so
+// an error does not matter.
+func deferAccept(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) {
+		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, int(handshakeTime.Seconds()))
+	})
+}

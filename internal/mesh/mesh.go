@@ -1,0 +1,425 @@
+// Package mesh keeps a node connected to all others of its cluster: the table of
+// peers, the schedule of dials, and the connections that are handed to the
+// program.
+//
+// What is decided is decided in core, which is pure. Mesh is the edge around it:
+// sockets, goroutines and the clock.
+package mesh
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/binary"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"example.com/tcpnet/discovery"
+	"example.com/tcpnet/internal/link"
+)
+
+// Times of PROTOCOL.md section 5.4.
+const (
+	handshakeTime = 5 * time.Second
+	dialTime      = 3 * time.Second
+)
+
+// Config is what a Mesh needs. All fields are required but those that say so.
+type Config struct {
+	Name     string
+	ID       link.ID
+	Label    string
+	Meta     map[string]string
+	Interval time.Duration // of PING
+	Timeout  time.Duration // of a silent link
+	Pending  int           // strangers at once
+	PerAddr  int           // strangers at once from one address
+	Dials    int           // attempts at once
+	Logger   *slog.Logger
+
+	Listeners []net.Listener
+	Dial      func(context.Context, netip.AddrPort) (net.Conn, error)
+	Resolve   func(ctx context.Context, hostport string) ([]netip.AddrPort, error)
+	Addrs     func() []netip.AddrPort           // where this node can be reached now
+	Usable    func(local netip.Addr) bool       // whether a socket may use this address of the machine
+	Admit     func(context.Context, Peer) error // optional
+	Reconfirm func(id link.ID)
+	Program   Program
+}
+
+// Program is told what happens, one call at a time and in order. Its methods do
+// not block.
+type Program interface {
+	Up(*Connection)
+	Down(c *Connection, cause error)
+	Rejected(Rejection)
+}
+
+// Connection is one that the program has got.
+type Connection struct {
+	Net  net.Conn
+	Peer Peer
+	User any // whatever the program makes of it in Up
+
+	mesh    *Mesh
+	session *session
+	number  uint64
+}
+
+// Ended tells the mesh that the connection is over for the program: it closed it,
+// or its socket failed with cause.
+func (c *Connection) Ended(cause error) {
+	c.mesh.step(nil, func(now time.Time) {
+		c.mesh.core.connEnded(now, c.session, c.number, cause)
+	})
+}
+
+// RTT returns the smoothed round trip of the link to the peer, or 0 before one
+// was measured.
+func (c *Connection) RTT() time.Duration {
+	c.mesh.mu.Lock()
+	defer c.mesh.mu.Unlock()
+	return c.session.rtt
+}
+
+// Mesh is one node's part of the full mesh. Its methods are safe for concurrent
+// use.
+type Mesh struct {
+	cfg    Config
+	inc    link.Incarnation
+	gate   *gate
+	log    *strangerLog
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	clock  *time.Timer // tells when core wants to run
+
+	mu         sync.Mutex // guards what follows
+	core       *core
+	lastLink   link.LinkID
+	links      map[link.LinkID]*entry
+	dirty      []*link.Link              // have something to flush
+	tokens     map[link.Token]claim      // of connections that peers are to open
+	expected   map[*session]link.Token   // the keys of tokens
+	early      map[link.Token]chan claim // sockets that came before their token was known
+	open       map[*session]*Connection
+	outbox     []func()
+	delivering bool
+	clockAt    time.Time // when clock is set to; zero: not set
+	closed     bool
+}
+
+// entry is a link and the place it takes among the strangers.
+type entry struct {
+	*link.Link
+	release func()
+}
+
+// claim is the connection that a token stands for.
+type claim struct {
+	session *session
+	number  uint64
+}
+
+// New returns a mesh that listens. It dials nobody before it is told of
+// candidates or seeds.
+func New(cfg Config) *Mesh {
+	m := &Mesh{
+		cfg:      cfg,
+		inc:      link.NewIncarnation(),
+		links:    make(map[link.LinkID]*entry),
+		tokens:   make(map[link.Token]claim),
+		expected: make(map[*session]link.Token),
+		early:    make(map[link.Token]chan claim),
+		open:     make(map[*session]*Connection),
+		clock:    time.NewTimer(time.Hour),
+		log:      newStrangerLog(cfg.Logger),
+	}
+	m.gate = newGate(cfg.Pending, cfg.PerAddr)
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.core = newCore(cfg.ID, m.inc, (*sideEffects)(m))
+	m.core.interval, m.core.timeout, m.core.dials = cfg.Interval, cfg.Timeout, cfg.Dials
+	m.core.rnd = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	m.wg.Go(m.runClock)
+	for _, ln := range cfg.Listeners {
+		m.wg.Go(func() { m.accept(ln) })
+	}
+	return m
+}
+
+// Found takes a candidate from discovery.
+func (m *Mesh) Found(c discovery.Candidate) {
+	m.step(nil, func(now time.Time) { m.core.found(now, c) })
+}
+
+// AddSeed dials a "host:port" until it leads to a node, and again whenever that
+// node is lost.
+func (m *Mesh) AddSeed(hostport string) {
+	m.step(nil, func(now time.Time) { m.core.addSeed(now, hostport) })
+}
+
+// NetworkChanged looks after all peers at once. gone tells which of the machine's
+// addresses exist no longer.
+func (m *Mesh) NetworkChanged(gone func(netip.Addr) bool) {
+	m.step(nil, func(now time.Time) { m.core.networkChanged(now, gone) })
+}
+
+// Leave says goodbye to all peers and takes nobody any more. The links stay until
+// the peers close them, or Close.
+func (m *Mesh) Leave() {
+	m.step(nil, func(now time.Time) { m.core.leave(link.CodeLeaving) })
+}
+
+// Links returns the number of links to peers.
+func (m *Mesh) Links() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for _, s := range m.core.sessions {
+		if s.adopted {
+			n++
+		}
+	}
+	return n
+}
+
+// goodbyeTime is how long Close waits for the kernel to take its goodbyes.
+const goodbyeTime = 100 * time.Millisecond
+
+// Close closes all links and listeners and tells the program that its
+// connections have ended. It returns when nothing of the mesh is left running.
+func (m *Mesh) Close() {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		m.wg.Wait()
+		return
+	}
+	m.closed = true
+	if !m.core.leaving {
+		m.core.leave(link.CodeClosed)
+	}
+	now := time.Now()
+	for _, s := range m.core.sorted() {
+		if m.core.sessions[s.id] == s && !s.departing {
+			m.core.closed(now, s.id, ErrClosed)
+		}
+	}
+	links := make([]*link.Link, 0, len(m.links))
+	for _, e := range m.links {
+		links = append(links, e.Link)
+	}
+	m.dirty = nil
+	m.mu.Unlock()
+
+	m.cancel()
+	for _, ln := range m.cfg.Listeners {
+		ln.Close()
+	}
+	var flush sync.WaitGroup
+	for _, l := range links {
+		l.Hurry(goodbyeTime)
+		l.End()
+		flush.Go(func() {
+			l.Flush()
+			l.Close()
+		})
+	}
+	flush.Wait()
+	m.gate.close()
+	m.deliver()
+	m.wg.Wait()
+	m.deliver()
+}
+
+// step lets f change core, does what has become due, and lets the consequences
+// take place. What is to be written on the link own is written before it returns,
+// which may block: own is nil or the link whose goroutine calls.
+func (m *Mesh) step(own *link.Link, f func(now time.Time)) {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return
+	}
+	now := time.Now()
+	if f != nil {
+		f(now)
+	}
+	m.core.run(now)
+	if due := m.core.due(); !due.Equal(m.clockAt) {
+		m.clockAt = due
+		if due.IsZero() {
+			m.clock.Stop()
+		} else {
+			m.clock.Reset(due.Sub(now))
+		}
+	}
+	mine := false
+	for _, l := range m.dirty {
+		if l == own {
+			mine = true
+		} else if l.Pending() {
+			m.wg.Go(func() { l.Flush() })
+		}
+	}
+	m.dirty = m.dirty[:0]
+	news := len(m.outbox) > 0
+	m.mu.Unlock()
+	if mine {
+		own.Flush()
+	}
+	if news {
+		m.deliver()
+	}
+}
+
+// deliver tells the program what has happened. Only one call at a time does; what
+// happens meanwhile is delivered by it.
+func (m *Mesh) deliver() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.delivering {
+		return
+	}
+	m.delivering = true
+	for len(m.outbox) > 0 {
+		news := m.outbox
+		m.outbox = nil
+		m.mu.Unlock()
+		for _, tell := range news {
+			tell()
+		}
+		m.mu.Lock()
+	}
+	m.delivering = false
+}
+
+// runClock steps when core wants to run.
+func (m *Mesh) runClock() {
+	defer m.clock.Stop()
+	for {
+		select {
+		case <-m.ctx.Done():
+			return
+		case <-m.clock.C:
+			m.mu.Lock()
+			m.clockAt = time.Time{}
+			m.mu.Unlock()
+			m.step(nil, nil)
+		}
+	}
+}
+
+// spawn starts a goroutine that Close waits for. It is called with mu held.
+func (m *Mesh) spawn(f func()) {
+	if !m.closed {
+		m.wg.Go(f)
+	}
+}
+
+// sideEffects is how core acts on a Mesh. Its methods are called with mu held.
+type sideEffects Mesh
+
+func (fx *sideEffects) send(id link.LinkID, frames []byte) {
+	if e := fx.links[id]; e != nil {
+		e.Send(frames)
+		fx.dirty = append(fx.dirty, e.Link)
+	}
+}
+
+func (fx *sideEffects) hello(id link.LinkID) {
+	fx.send(id, (*Mesh)(fx).helloFrame(nil, ""))
+}
+
+func (fx *sideEffects) admit(id link.LinkID) {
+	if e := fx.links[id]; e != nil {
+		e.Admit()
+		e.release()
+	}
+}
+
+func (fx *sideEffects) end(id link.LinkID) {
+	if e := fx.links[id]; e != nil {
+		e.End()
+	}
+}
+
+func (fx *sideEffects) dial(p *peer, s *seed) {
+	m := (*Mesh)(fx)
+	if p != nil {
+		addrs := append([]netip.AddrPort(nil), p.addrs...)
+		m.spawn(func() { m.dialPeer(p, addrs) })
+	} else {
+		m.spawn(func() { m.dialSeed(s) })
+	}
+}
+
+func (fx *sideEffects) openConn(s *session) {
+	m, number, token := (*Mesh)(fx), s.number, s.secret.Token(s.number)
+	m.spawn(func() { m.openConn(s, number, token) })
+}
+
+func (fx *sideEffects) expect(s *session) {
+	fx.unexpect(s)
+	token := s.secret.Token(s.number)
+	c := claim{s, s.number}
+	if ch := fx.early[token]; ch != nil {
+		delete(fx.early, token)
+		ch <- c // buffered
+		return
+	}
+	fx.tokens[token] = c
+	fx.expected[s] = token
+}
+
+func (fx *sideEffects) unexpect(s *session) {
+	if token, ok := fx.expected[s]; ok {
+		delete(fx.expected, s)
+		delete(fx.tokens, token)
+	}
+}
+
+func (fx *sideEffects) down(s *session, cause error) {
+	if c := fx.open[s]; c != nil {
+		delete(fx.open, s)
+		fx.outbox = append(fx.outbox, func() { fx.cfg.Program.Down(c, cause) })
+	}
+}
+
+func (fx *sideEffects) reject(r Rejection) {
+	fx.outbox = append(fx.outbox, func() { fx.cfg.Program.Rejected(r) })
+}
+
+func (fx *sideEffects) reconfirm(id link.ID) {
+	fx.outbox = append(fx.outbox, func() { fx.cfg.Reconfirm(id) })
+}
+
+func (fx *sideEffects) random() uint64 {
+	var b [8]byte
+	crand.Read(b[:]) // never fails
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// helloFrame appends this node's HELLO. It is called with mu held.
+func (m *Mesh) helloFrame(b []byte, target link.ID) []byte {
+	h := link.Hello{
+		MinVersion:  link.Version,
+		MaxVersion:  link.Version,
+		Name:        m.cfg.Name,
+		ID:          m.cfg.ID,
+		Incarnation: m.inc,
+		Target:      target,
+		Label:       m.cfg.Label,
+		Meta:        m.cfg.Meta,
+		Digest:      m.core.digest,
+	}
+	for _, a := range m.cfg.Addrs() {
+		if len(h.Addrs) < link.MaxAddresses {
+			h.Addrs = append(h.Addrs, netip.AddrPortFrom(a.Addr().WithZone(""), a.Port()))
+		}
+	}
+	return link.AppendHello(b, &h)
+}

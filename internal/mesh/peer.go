@@ -1,0 +1,123 @@
+package mesh
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"example.com/tcpnet/internal/link"
+)
+
+// Bounds on what is remembered.
+const (
+	maxPeers     = 1024 // nodes without a link: candidates and those once met
+	maxAddrs     = 16   // addresses of one node
+	maxOwnAddrs  = 256  // addresses at which the node has reached itself
+	maxSeesPeers = 4096 // entries kept of what one peer sees
+)
+
+// peer is all that a node knows of one other node.
+type peer struct {
+	id    link.ID
+	sum   uint64
+	arb   link.Arbiter
+	sess  *session // the committed link, or nil
+	addrs []netip.AddrPort
+	dial  schedule
+
+	met     bool   // there was a link once
+	flaps   int    // links in a row that did not last
+	left    bool   // it said goodbye: not dialled until discovery tells of it
+	source  string // what told of it first
+	found   time.Time
+	lastErr error // why the last attempt failed
+
+	digest link.Digest // of the nodes it sees, as last told
+	asked  link.Digest // the digest that it was asked about last
+	sees   []link.ID   // what it answered
+	askAt  time.Time   // when to ask; zero: no need
+	asking bool        // an answer is awaited
+}
+
+// learn adds addresses, the most promising first. It reports whether any was new.
+func (p *peer) learn(addrs []netip.AddrPort) (fresh bool) {
+	for i, a := range addrs {
+		if i >= maxAddrs {
+			break
+		}
+		if j := slices.Index(p.addrs, a); j < 0 {
+			fresh = true
+			p.addrs = slices.Insert(p.addrs, min(i, len(p.addrs)), a)
+		}
+	}
+	if len(p.addrs) > maxAddrs {
+		p.addrs = p.addrs[:maxAddrs]
+	}
+	return fresh
+}
+
+// prefer moves an address that has worked to the front.
+func (p *peer) prefer(a netip.AddrPort) {
+	if i := slices.Index(p.addrs, a); i >= 0 {
+		p.addrs = slices.Delete(p.addrs, i, i+1)
+	}
+	p.addrs = slices.Insert(p.addrs, 0, a)
+	if len(p.addrs) > maxAddrs {
+		p.addrs = p.addrs[:maxAddrs]
+	}
+}
+
+// unlearn removes an address that belongs to another node.
+func (p *peer) unlearn(a netip.AddrPort) {
+	p.addrs = slices.DeleteFunc(p.addrs, func(b netip.AddrPort) bool { return a == b })
+}
+
+// seed is an address without an ID that the program has given. It is resolved
+// afresh at every attempt.
+type seed struct {
+	text string
+	dial schedule
+	id   link.ID // who answered there last; the node's own ID if it did itself
+	err  error   // why the last attempt failed
+}
+
+// session is a link whose HELLOs have been exchanged, committed or not.
+type session struct {
+	id      link.LinkID
+	peer    *peer
+	hello   *link.Hello
+	dialled bool
+	remote  netip.AddrPort // the other end
+	local   netip.AddrPort // this end
+	seed    *seed          // the seed that led to it, if one did
+	attempt *schedule      // the attempt that it is the outcome of, until that is known
+
+	adopted bool
+	since   time.Time
+	live    link.Liveness
+	rtt     time.Duration
+	nonce   uint64    // of the last PING
+	pinged  time.Time // when it was sent; zero: answered
+	sampled time.Time // when rtt was measured last
+	probe   time.Time // when the probe is given up; zero: none
+	probing uint64    // its nonce
+
+	secret link.Secret
+	number uint64    // of the connection that is open or due
+	state  connState // of that connection
+	redial time.Time // when to open it, in connWaiting
+	fails  int       // openings in a row that came to nothing
+	worn   int       // connections in a row that did not last
+	opened time.Time
+
+	departing bool // it said goodbye; the link stays until its connection is closed
+}
+
+// connState is the state of a session's current connection (PROTOCOL.md section 6).
+type connState uint8
+
+const (
+	connWaiting connState = iota // the dialler waits before it opens it
+	connOpening                  // the dialler dials, the acceptor expects the token
+	connOpen                     // the programs have it
+)

@@ -1,0 +1,144 @@
+package mesh
+
+import (
+	"net/netip"
+	"time"
+
+	"example.com/tcpnet/discovery"
+	"example.com/tcpnet/internal/link"
+)
+
+// How nodes that can reach one other find all (PROTOCOL.md section 8).
+const (
+	askAfter = time.Second            // a digest has to differ for this long
+	askGap   = 500 * time.Millisecond // between two questions of this node
+)
+
+// gotDigest takes what a peer sums up of its view.
+func (c *core) gotDigest(now time.Time, s *session, d link.Digest) {
+	p := s.peer
+	if !s.adopted || p.sess != s {
+		return
+	}
+	if d != p.digest {
+		p.digest = d
+		// Its view has changed. If someone is missed here, it may be that it
+		// has just found them.
+		c.retryMissing(now)
+	}
+	if d == c.digest || d == p.asked {
+		p.askAt = time.Time{}
+	} else if p.askAt.IsZero() && !p.asking {
+		p.askAt = now.Add(askAfter)
+		c.at(p.askAt)
+	}
+}
+
+// ask asks a peer whose view differs for what it sees, one at a time: the answer
+// of the first may make the others needless.
+func (c *core) ask(now time.Time) {
+	if c.leaving || now.Before(c.askNext) {
+		return
+	}
+	var next *peer
+	for _, p := range c.peers {
+		if p.sess == nil || p.askAt.IsZero() || p.askAt.After(now) {
+			continue
+		}
+		if p.sess.seed == nil && p.digest == c.digest {
+			p.askAt = time.Time{}
+		} else if next == nil || p.askAt.Before(next.askAt) || p.askAt.Equal(next.askAt) && p.id.Compare(next.id) < 0 {
+			next = p
+		}
+	}
+	if next == nil {
+		return
+	}
+	next.askAt, next.asked, next.asking, next.sees = time.Time{}, next.digest, true, nil
+	c.askNext = now.Add(askGap)
+	c.fx.send(next.sess.id, link.AppendAsk(nil))
+}
+
+// gotAsk answers with all peers that this node has a link to.
+func (c *core) gotAsk(id link.LinkID) {
+	s := c.sessions[id]
+	if s == nil || !s.adopted {
+		return
+	}
+	var entries []link.Entry
+	for _, p := range c.everyone() {
+		if p.sess != nil && p != s.peer {
+			entries = append(entries, link.Entry{ID: p.id, Addrs: tellable(p.addrs, s.remote.Addr())})
+		}
+	}
+	c.fx.send(id, link.AppendPeers(nil, entries))
+}
+
+// tellable returns the addresses worth telling to a peer at to: loopback only to
+// the same machine, and none with a zone, which means nothing elsewhere.
+func tellable(addrs []netip.AddrPort, to netip.Addr) (out []netip.AddrPort) {
+	for _, a := range addrs {
+		if !a.Addr().IsLoopback() || to.IsLoopback() {
+			out = append(out, netip.AddrPortFrom(a.Addr().WithZone(""), a.Port()))
+		}
+	}
+	return out
+}
+
+// gotPeers takes an answer to ask, or a part of one.
+func (c *core) gotPeers(now time.Time, id link.LinkID, entries []link.Entry, more bool) {
+	s := c.sessions[id]
+	if s == nil || !s.adopted || s.departing {
+		return
+	}
+	p := s.peer
+	for _, e := range entries {
+		if p.asking && len(p.sees) < maxSeesPeers {
+			p.sees = append(p.sees, e.ID)
+		}
+		if q := c.peers[e.ID]; q != nil && q.sess != nil {
+			continue
+		}
+		if e.ID == c.id && !c.alien(e.Addrs) {
+			continue
+		}
+		c.found(now, discovery.Candidate{
+			ID:     string(e.ID),
+			Addrs:  receivable(e.Addrs, s.remote.Addr()),
+			Source: "peer " + string(p.id),
+		})
+	}
+	if !more {
+		p.asking = false
+	}
+}
+
+// alien reports whether the addresses said to be this node's hint at another node
+// with its ID: it has them neither seen nor told.
+func (c *core) alien(addrs []netip.AddrPort) bool {
+	for _, a := range addrs {
+		if c.own[a] {
+			return false
+		}
+	}
+	return len(addrs) > 0
+}
+
+// receivable returns the addresses that mean something here: link-local ones get
+// the zone of the link they were told over.
+func receivable(addrs []netip.AddrPort, from netip.Addr) (out []netip.AddrPort) {
+	for _, a := range addrs {
+		ip := a.Addr()
+		switch {
+		case ip.Is6() && ip.IsLinkLocalUnicast():
+			if from.Zone() == "" {
+				continue
+			}
+			ip = ip.WithZone(from.Zone())
+		case ip.IsLoopback() && !from.IsLoopback():
+			continue
+		}
+		out = append(out, netip.AddrPortFrom(ip, a.Port()))
+	}
+	return out
+}

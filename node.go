@@ -1,0 +1,524 @@
+package tcpnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/tcpnet/discovery"
+	"example.com/tcpnet/internal/link"
+	"example.com/tcpnet/internal/mesh"
+	"example.com/tcpnet/internal/netwatch"
+)
+
+// Node is one member of a cluster, made by [Join].
+type Node struct {
+	cfg    Config
+	port   uint16
+	bound  []netip.Addr // what it listens on; empty: all addresses
+	mesh   *mesh.Mesh
+	state  atomic.Pointer[netwatch.State] // the machine's interfaces now
+	done   chan struct{}                  // closed when nothing is left running
+	unwake func()                         // ends the watch for network changes
+
+	closing sync.Once
+
+	mu       sync.Mutex // guards what follows
+	sessions []io.Closer
+	conns    map[ID]*Conn
+	all      map[*Conn]struct{} // with those that have ended and are open still
+	accept   []*Conn            // wait for Accept
+	changed  chan struct{}      // closed and replaced when one of the above changes
+	subs     map[*subscription]struct{}
+	foreign  map[string]discovery.Foreign
+	leaving  bool
+	ended    bool
+}
+
+// Join makes a node of the cluster cfg.Name. It returns when the node listens and
+// has announced itself; others may be connected by then or soon after. ctx bounds
+// Join alone. The node runs until Shutdown or Close.
+//
+// An error says what is wrong with cfg or with the machine's network. Nothing is
+// left behind then.
+func Join(ctx context.Context, cfg Config) (*Node, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("tcpnet: join %q: %w", cfg.Name, err)
+	}
+	n := &Node{
+		cfg:     cfg,
+		done:    make(chan struct{}),
+		conns:   make(map[ID]*Conn),
+		all:     make(map[*Conn]struct{}),
+		changed: make(chan struct{}),
+		subs:    make(map[*subscription]struct{}),
+		foreign: make(map[string]discovery.Foreign),
+	}
+	state, err := netwatch.Snapshot()
+	if err != nil {
+		cfg.Logger.Warn("cannot list the network interfaces", "err", err)
+	}
+	n.state.Store(&state)
+	listeners, err := mesh.Listen(ctx, cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("tcpnet: join %q: %w", cfg.Name, err)
+	}
+	for _, ln := range listeners {
+		ap := ln.Addr().(*net.TCPAddr).AddrPort()
+		n.port = ap.Port()
+		if ip := ap.Addr().Unmap(); !ip.IsUnspecified() {
+			n.bound = append(n.bound, ip)
+		}
+	}
+	n.mesh = mesh.New(n.meshConfig(listeners))
+	n.unwake = netwatch.Subscribe(n.networkChanged)
+	self := discovery.Self{
+		Cluster:    cfg.Name,
+		ID:         string(cfg.ID),
+		Port:       n.port,
+		Addrs:      n.bound,
+		Interfaces: cfg.Interfaces,
+	}
+	for _, d := range cfg.Discovery {
+		s, err := d.Start(ctx, self, (*sink)(n))
+		if err == nil && ctx.Err() != nil {
+			s.Close()
+			err = ctx.Err()
+		}
+		if err != nil {
+			n.Close()
+			return nil, fmt.Errorf("tcpnet: join %q: %w", cfg.Name, err)
+		}
+		n.mu.Lock()
+		n.sessions = append(n.sessions, s)
+		n.mu.Unlock()
+	}
+	for _, s := range cfg.Seeds {
+		n.mesh.AddSeed(s)
+	}
+	return n, nil
+}
+
+// meshConfig returns what the mesh needs to know.
+func (n *Node) meshConfig(listeners []net.Listener) mesh.Config {
+	cfg := mesh.Config{
+		Name:      n.cfg.Name,
+		ID:        link.ID(n.cfg.ID),
+		Label:     n.cfg.Label,
+		Meta:      n.cfg.Meta,
+		Interval:  n.cfg.Liveness.Interval,
+		Timeout:   n.cfg.Liveness.Timeout,
+		Pending:   n.cfg.Limits.Pending,
+		PerAddr:   n.cfg.Limits.PendingPerAddr,
+		Dials:     n.cfg.Limits.Dials,
+		Logger:    n.cfg.Logger,
+		Listeners: listeners,
+		Dial:      mesh.Dial,
+		Resolve:   mesh.Resolve,
+		Addrs:     n.Addrs,
+		Usable:    n.usable,
+		Reconfirm: n.reconfirm,
+		Program:   (*program)(n),
+	}
+	if n.cfg.Admit != nil {
+		cfg.Admit = func(ctx context.Context, p mesh.Peer) error { return n.cfg.Admit(ctx, peerInfo(p)) }
+	}
+	return cfg
+}
+
+func peerInfo(p mesh.Peer) PeerInfo {
+	return PeerInfo{ID: ID(p.ID), Label: p.Label, Addr: p.Addr, Meta: p.Meta, Version: p.Version}
+}
+
+// ID returns the node's own ID.
+func (n *Node) ID() ID { return n.cfg.ID }
+
+// Addrs returns every address at which the node can be reached now, all with the
+// same port. Link-local IPv6 addresses carry the name of their interface as zone.
+func (n *Node) Addrs() (addrs []netip.AddrPort) {
+	for _, i := range *n.state.Load() {
+		if i.Flags&net.FlagUp == 0 || n.cfg.Interfaces != nil && !n.cfg.Interfaces(i.Interface) {
+			continue
+		}
+		for _, p := range i.Prefixes {
+			ip := p.Addr()
+			if len(n.bound) > 0 && !slices.ContainsFunc(n.bound, func(b netip.Addr) bool { return b.WithZone("") == ip }) {
+				continue
+			}
+			if ip.Is6() && ip.IsLinkLocalUnicast() {
+				ip = ip.WithZone(i.Name)
+			}
+			addrs = append(addrs, netip.AddrPortFrom(ip, n.port))
+		}
+	}
+	if len(addrs) == 0 { // all interfaces are gone, or cannot be listed
+		for _, ip := range n.bound {
+			addrs = append(addrs, netip.AddrPortFrom(ip, n.port))
+		}
+	}
+	return addrs
+}
+
+// usable reports whether sockets may use an address of the machine.
+func (n *Node) usable(local netip.Addr) bool {
+	if n.cfg.Interfaces == nil {
+		return true
+	}
+	for _, i := range *n.state.Load() {
+		for _, p := range i.Prefixes {
+			if p.Addr() == local.WithZone("") && (local.Zone() == "" || local.Zone() == i.Name) {
+				return n.cfg.Interfaces(i.Interface)
+			}
+		}
+	}
+	return false
+}
+
+// networkChanged is told by netwatch.
+func (n *Node) networkChanged(e netwatch.Event) {
+	n.state.Store(&e.State)
+	n.mesh.NetworkChanged(func(a netip.Addr) bool {
+		for _, i := range e.State {
+			for _, p := range i.Prefixes {
+				if p.Addr() == a.WithZone("") || a.IsLoopback() {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	n.cfg.Logger.Info("network changed", "resumed", e.Resumed)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.tellLocked(NetworkChanged{})
+}
+
+// Connections returns the live connections, at most one for each peer, ordered by
+// the peer's ID.
+func (n *Node) Connections() []*Conn {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.connectionsLocked()
+}
+
+func (n *Node) connectionsLocked() []*Conn {
+	cs := make([]*Conn, 0, len(n.conns))
+	for _, c := range n.conns {
+		cs = append(cs, c)
+	}
+	slices.SortFunc(cs, func(a, b *Conn) int { return a.peer.ID.Compare(b.peer.ID) })
+	return cs
+}
+
+// Connection returns the live connection to the peer with this ID, if there is one.
+func (n *Node) Connection(id ID) (*Conn, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c, ok := n.conns[id]
+	return c, ok
+}
+
+// Accept waits for the next new connection and returns it. Every connection is
+// returned once, whoever dialled, in the order in which they came up; one that has
+// ended meanwhile is still returned as long as what it brought can be read.
+//
+// The error is ctx's, ErrClosed when the node is closed, or ErrHandler.
+func (n *Node) Accept(ctx context.Context) (*Conn, error) {
+	if n.cfg.Handler != nil {
+		return nil, ErrHandler
+	}
+	var c *Conn
+	err := n.await(ctx, func() bool {
+		if len(n.accept) == 0 {
+			return false
+		}
+		c = n.accept[0]
+		n.accept = slices.Delete(n.accept, 0, 1)
+		return true
+	})
+	return c, err
+}
+
+// Wait waits until at least count connections are live. The error is ctx's, or
+// ErrClosed when the node is closed.
+func (n *Node) Wait(ctx context.Context, count int) error {
+	return n.await(ctx, func() bool { return len(n.conns) >= count })
+}
+
+// await waits until ready, which is called with mu held, reports true.
+func (n *Node) await(ctx context.Context, ready func() bool) error {
+	for {
+		n.mu.Lock()
+		if n.ended {
+			n.mu.Unlock()
+			return ErrClosed
+		}
+		ok, changed := ready(), n.changed
+		n.mu.Unlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+// changedLocked wakes all who await something. It is called with mu held.
+func (n *Node) changedLocked() {
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
+
+// Done is closed when the node is closed and nothing of it is left running.
+func (n *Node) Done() <-chan struct{} { return n.done }
+
+// Err returns nil while the node runs, and ErrClosed after Shutdown or Close.
+func (n *Node) Err() error {
+	select {
+	case <-n.done:
+		return ErrClosed
+	default:
+		return nil
+	}
+}
+
+// drainTime is how long Shutdown waits, when a peer has finished, for the program
+// to read what the peer had sent.
+const drainTime = time.Second
+
+// Shutdown leaves the cluster in good order: it withdraws the node from discovery,
+// says goodbye to all peers, ends the writing half of every connection, and waits
+// until the peers have done the same and what they sent was read. Then it closes
+// the node as Close does.
+//
+// A peer whose program does not close its connection does so after 5 seconds by
+// itself. If ctx ends first, the node is closed at once and ctx's error returned.
+// On a node that is closed already, Shutdown returns nil.
+func (n *Node) Shutdown(ctx context.Context) error {
+	n.mu.Lock()
+	n.leaving = true
+	conns := n.connectionsLocked()
+	n.mu.Unlock()
+	n.withdraw()
+	n.mesh.Leave()
+	for _, c := range conns {
+		c.CloseWrite()
+	}
+	err := n.finish(ctx, conns)
+	if cerr := n.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// finish waits until all peers have finished.
+func (n *Node) finish(ctx context.Context, conns []*Conn) error {
+	for _, c := range conns {
+		select {
+		case <-c.finished:
+			continue
+		case <-c.ctx.Done():
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.done:
+			return nil
+		}
+		// The peer is done; perhaps the program is still reading.
+		drain := time.NewTimer(drainTime)
+		select {
+		case <-c.finished:
+		case <-drain.C:
+		case <-ctx.Done():
+		}
+		drain.Stop()
+	}
+	return ctx.Err()
+}
+
+// withdraw ends discovery.
+func (n *Node) withdraw() {
+	n.mu.Lock()
+	sessions := n.sessions
+	n.sessions = nil
+	n.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, s := range sessions {
+		wg.Go(func() {
+			if err := s.Close(); err != nil {
+				n.cfg.Logger.Warn("discovery did not end well", "err", err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Close closes the node and all its connections at once. It returns when nothing
+// of the node is left running, except for Handlers that have not returned. Further
+// calls wait for the first and return nil.
+func (n *Node) Close() error {
+	n.closing.Do(func() {
+		n.withdraw()
+		n.unwake()
+		n.mesh.Close()
+		n.mu.Lock()
+		open := make([]*Conn, 0, len(n.all))
+		for c := range n.all {
+			open = append(open, c)
+		}
+		n.ended = true
+		for s := range n.subs {
+			s.end()
+		}
+		n.changedLocked()
+		n.mu.Unlock()
+		for _, c := range open {
+			c.Close()
+		}
+		close(n.done)
+	})
+	<-n.done
+	return nil
+}
+
+// forget takes a connection that is closed out of the books.
+func (n *Node) forget(c *Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.all, c)
+	n.accept = slices.DeleteFunc(n.accept, func(a *Conn) bool { return a == c })
+	if c.linger != nil {
+		c.linger.Stop()
+	}
+}
+
+// program is the node as its mesh sees it.
+type program Node
+
+// Up takes a new connection.
+func (p *program) Up(up *mesh.Connection) {
+	n := (*Node)(p)
+	c := &Conn{raw: up.Net, node: n, peer: peerInfo(up.Peer), link: up, finished: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	up.User = c
+	n.cfg.Logger.Info("joined", "peer", c.peer.ID, "label", c.peer.Label, "addr", c.peer.Addr)
+	n.mu.Lock()
+	n.conns[c.peer.ID] = c
+	n.all[c] = struct{}{}
+	if n.cfg.Handler == nil {
+		n.accept = append(n.accept, c)
+	}
+	n.tellLocked(Joined{c})
+	n.changedLocked()
+	n.mu.Unlock()
+	if n.cfg.Handler != nil {
+		go n.cfg.Handler(c)
+	}
+}
+
+// Down ends a connection.
+func (p *program) Down(up *mesh.Connection, cause error) {
+	n, c := (*Node)(p), up.User.(*Conn)
+	n.mu.Lock()
+	if n.conns[c.peer.ID] == c {
+		delete(n.conns, c.peer.ID)
+	}
+	n.mu.Unlock()
+	c.end(cause)
+	n.cfg.Logger.Info("left", "peer", c.peer.ID, "label", c.peer.Label, "reason", cause)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, open := n.all[c]; open && !n.ended {
+		n.lingerLocked(c, c.reads.Load())
+	}
+	n.tellLocked(Left{c, cause})
+	n.changedLocked()
+}
+
+// lingerLocked closes a connection that has ended when it is not read any more. It
+// is called with mu held.
+func (n *Node) lingerLocked(c *Conn, reads uint64) {
+	c.linger = time.AfterFunc(lingerTime, func() {
+		now := c.reads.Load()
+		if now == reads && c.reading.Load() == 0 {
+			c.Close()
+			return
+		}
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if _, open := n.all[c]; open && !n.ended {
+			n.lingerLocked(c, now)
+		}
+	})
+}
+
+// Rejected tells of a peer that was not connected to.
+func (p *program) Rejected(r mesh.Rejection) {
+	n := (*Node)(p)
+	level := n.cfg.Logger.Warn
+	if errors.Is(r.Err, ErrDuplicateID) {
+		level = n.cfg.Logger.Error
+	}
+	level("rejected", "peer", r.Peer.ID, "label", r.Peer.Label, "addr", r.Peer.Addr, "err", r.Err)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.tellLocked(Rejected{peerInfo(r.Peer), r.Err})
+}
+
+// sink is the node as discovery sees it.
+type sink Node
+
+// Found takes a candidate.
+func (s *sink) Found(c discovery.Candidate) {
+	if c.ID == "" {
+		for _, a := range c.Addrs {
+			(*Node)(s).mesh.AddSeed(a.String())
+		}
+		return
+	}
+	id, err := link.ParseID(c.ID)
+	if err != nil {
+		return
+	}
+	c.ID = string(id)
+	(*Node)(s).mesh.Found(c)
+}
+
+// maxForeign is how many foreign services are remembered.
+const maxForeign = 256
+
+// Foreign remembers a service that is not a node.
+func (s *sink) Foreign(f discovery.Foreign) {
+	n := (*Node)(s)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, known := n.foreign[f.Name]; known || len(n.foreign) < maxForeign {
+		f.Addrs = slices.Clone(f.Addrs)
+		n.foreign[f.Name] = f
+	}
+}
+
+// reconfirm tells discovery that nobody answered at a candidate.
+func (n *Node) reconfirm(id link.ID) {
+	n.mu.Lock()
+	sessions := slices.Clone(n.sessions)
+	n.mu.Unlock()
+	for _, s := range sessions {
+		if r, ok := s.(discovery.Reconfirmer); ok {
+			r.Reconfirm(string(id))
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package tcpnet
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"example.com/tcpnet/internal/link"
+)
+
+// Status is what a node knows at one moment: who is connected, who is missing and
+// why, and who else is there. It is made for people, and can be encoded as JSON.
+type Status struct {
+	Name       string           `json:"name"`
+	ID         ID               `json:"id"`
+	Label      string           `json:"label"`
+	Addrs      []netip.AddrPort `json:"addrs"`
+	Peers      []PeerStatus     `json:"peers"`             // linked with this node, by ID
+	Candidates []Candidate      `json:"candidates"`        // found or once met, but not linked, by ID
+	Seeds      []SeedStatus     `json:"seeds,omitempty"`   // as in Config.Seeds
+	Foreign    []ForeignStatus  `json:"foreign,omitempty"` // services of the cluster's name that are no nodes
+	Strangers  Strangers        `json:"strangers"`         // sockets that came in and led to no peer
+	Pending    int              `json:"pending"`           // sockets that have come in and whose handshake is not finished
+	Dialing    int              `json:"dialing"`           // attempts to connect that are under way
+}
+
+// PeerStatus tells of one peer.
+type PeerStatus struct {
+	PeerInfo
+	Connected bool          `json:"connected"`      // the program has its connection
+	Since     time.Time     `json:"since"`          // when the two nodes were linked
+	RTT       time.Duration `json:"rtt"`            // smoothed round trip in ns; 0 before the first measurement
+	Dialled   bool          `json:"dialled"`        // by this node
+	Sees      []ID          `json:"sees,omitempty"` // the nodes that the peer is linked with, where it is known
+	SeesKnown bool          `json:"sees_known"`     // Sees is meaningful
+}
+
+// Candidate tells of a node that is known of and that there is no link to.
+type Candidate struct {
+	ID     ID               `json:"id"`
+	Addrs  []netip.AddrPort `json:"addrs"`
+	Source string           `json:"source"`          // who told of it: "mdns", "peer …", …
+	Met    bool             `json:"met"`             // it was a peer once
+	Left   bool             `json:"left"`            // it said goodbye
+	Found  time.Time        `json:"found"`           // when it was last told of
+	Tries  int              `json:"tries"`           // attempts in a row that failed
+	Next   time.Time        `json:"next,omitzero"`   // when it is tried next
+	Error  string           `json:"error,omitempty"` // why the last attempt failed, or why it was lost
+}
+
+// SeedStatus tells of one of Config.Seeds.
+type SeedStatus struct {
+	Addr  string `json:"addr"`
+	ID    ID     `json:"id,omitempty"`    // the node that it has led to
+	Error string `json:"error,omitempty"` // why the last attempt failed
+}
+
+// ForeignStatus tells of a service that uses the cluster's name and is not a node.
+// It is never dialled.
+type ForeignStatus struct {
+	Name   string           `json:"name"`
+	Addrs  []netip.AddrPort `json:"addrs,omitempty"`
+	Source string           `json:"source"`
+	Why    string           `json:"why"`
+}
+
+// Strangers counts sockets that came in since Join and led to no peer.
+type Strangers struct {
+	Garbage     uint64 `json:"garbage"`      // did not speak the protocol, or too slowly
+	WrongName   uint64 `json:"wrong_name"`   // belong to another cluster
+	Busy        uint64 `json:"busy"`         // came when there were too many
+	NotAdmitted uint64 `json:"not_admitted"` // were refused by Config.Admit
+	Other       uint64 `json:"other"`        // meant another node, speak another version, or have this node's ID
+}
+
+// Status returns what the node knows now.
+func (n *Node) Status() Status {
+	m := n.mesh.Status()
+	st := Status{
+		Name:       n.cfg.Name,
+		ID:         n.cfg.ID,
+		Label:      n.cfg.Label,
+		Addrs:      n.Addrs(),
+		Peers:      []PeerStatus{},
+		Candidates: []Candidate{},
+		Strangers:  Strangers(m.Strangers),
+		Pending:    m.Pending,
+		Dialing:    m.Dialing,
+	}
+	for _, p := range m.Linked {
+		st.Peers = append(st.Peers, PeerStatus{
+			PeerInfo:  peerInfo(p.Peer),
+			Connected: p.Connected,
+			Since:     p.Since,
+			RTT:       p.RTT,
+			Dialled:   p.Dialled,
+			Sees:      ids(p.Sees),
+			SeesKnown: p.SeesKnown,
+		})
+	}
+	for _, p := range m.Missing {
+		st.Candidates = append(st.Candidates, Candidate{
+			ID: ID(p.ID), Addrs: p.Addrs, Source: p.Source, Met: p.Met, Left: p.Left,
+			Found: p.Found, Tries: p.Tries, Next: p.Next, Error: errorText(p.Err),
+		})
+	}
+	for _, s := range m.Seeds {
+		st.Seeds = append(st.Seeds, SeedStatus{s.Addr, ID(s.ID), errorText(s.Err)})
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(n.foreign)) {
+		st.Foreign = append(st.Foreign, ForeignStatus(n.foreign[name]))
+	}
+	return st
+}
+
+func ids(in []link.ID) (out []ID) {
+	for _, id := range in {
+		out = append(out, ID(id))
+	}
+	return out
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
