@@ -300,7 +300,9 @@ func (in *instance) setAddrs(now time.Time, nm *netmap, index int, src netip.Add
 		fresh = append(fresh, address{addr: src, index: index, source: true, ttl: hostTTL * time.Second, received: now})
 	}
 	in.addrs = slices.DeleteFunc(in.addrs, func(a address) bool {
-		if slices.ContainsFunc(fresh, func(f address) bool { return f.addr == a.addr && f.index == a.index }) {
+		if n := slices.IndexFunc(fresh, func(f address) bool { return f.addr == a.addr && f.index == a.index }); n >= 0 {
+			// It comes by both families in turn, from an address of each.
+			fresh[n].source = fresh[n].source || a.source
 			return true
 		}
 		flush := flush4

@@ -207,9 +207,9 @@ func (e *engine) join(s *session) {
 	if v == nil {
 		v = &service{querier: newQuerier(n.service, rand.Float64)}
 		e.services[n.service] = v
-		e.mention = newMention(slices.Collect(maps.Keys(e.services)))
 	}
 	v.sessions = append(v.sessions, s)
+	e.mention = newMention(e.names())
 	e.joinGroups()
 	e.responder.add(now, n)
 	v.querier.restart(now, v.links(), func(int) bool { return false })
@@ -238,10 +238,10 @@ func (e *engine) leave(s *session) []transmission {
 	if len(v.sessions) == 0 {
 		delete(e.services, s.node.service)
 		e.cache.forgetService(s.node.service)
-		e.mention = newMention(slices.Collect(maps.Keys(e.services)))
 	} else {
 		v.querier.restart(time.Now(), v.links(), func(int) bool { return false })
 	}
+	e.mention = newMention(e.names())
 	e.unseen()
 	return goodbye
 }
@@ -314,6 +314,15 @@ func (v *service) links() []link {
 		}
 	}
 	return ls
+}
+
+// names returns those that a packet has to mention to be of interest.
+func (e *engine) names() []string {
+	names := slices.Collect(maps.Keys(e.services))
+	for _, s := range e.sessions {
+		names = append(names, s.node.host)
+	}
+	return names
 }
 
 // used returns the interfaces that the nodes of this process use.

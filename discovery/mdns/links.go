@@ -72,7 +72,7 @@ func covers(l, a netip.Addr, i Interface) bool {
 	return l.WithZone("") == a && (l.Zone() == "" || l.Zone() == i.Name)
 }
 
-// rank orders addresses: those that work on any link first.
+// rank orders addresses, from 0 to ranks-1: IPv4, what works on any link, others.
 func rank(a netip.Addr) int {
 	switch {
 	case a.Is4():
@@ -83,6 +83,8 @@ func rank(a netip.Addr) int {
 		return 2
 	}
 }
+
+const ranks = 3
 
 // candidateAddrs returns the addresses of an instance that were heard of by
 // interfaces that use allows, the most promising first: loopback, where packets
@@ -97,16 +99,19 @@ func candidateAddrs(in *instance, use func(index int) bool) []netip.AddrPort {
 		if !use(a.index) || slices.ContainsFunc(rs, func(r ranked) bool { return r.addr == a.addr }) {
 			continue
 		}
-		r := ranked{a.addr, 2 + rank(a.addr)}
+		r := ranked{a.addr, rank(a.addr)}
 		switch {
 		case a.addr.IsLoopback():
-			r.rank = 0
 		case a.source:
-			r.rank = 1
+			r.rank += ranks
+		default:
+			r.rank += 2 * ranks
 		}
 		rs = append(rs, r)
 	}
-	slices.SortStableFunc(rs, func(a, b ranked) int { return cmp.Compare(a.rank, b.rank) })
+	slices.SortFunc(rs, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), a.addr.Compare(b.addr))
+	})
 	out := make([]netip.AddrPort, len(rs))
 	for i, r := range rs {
 		out[i] = netip.AddrPortFrom(r.addr, in.port)

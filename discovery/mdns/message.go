@@ -308,11 +308,11 @@ type mention struct {
 	scratch []byte
 }
 
-// newMention looks for service types, for the host names of nodes and for the
-// question for all service types.
-func newMention(services []string) *mention {
-	m := &mention{labels: [][]byte{[]byte(hostPrefix), []byte("\x09_services\x07_dns-sd")}}
-	for _, s := range services {
+// newMention looks for service types, for hosts and for the question for all
+// service types.
+func newMention(names []string) *mention {
+	m := &mention{labels: [][]byte{[]byte("\x09_services\x07_dns-sd")}}
+	for _, s := range names {
 		first, _, _ := bytes.Cut([]byte(s), []byte{'.'})
 		m.labels = append(m.labels, append([]byte{byte(len(first))}, first...))
 	}

@@ -91,12 +91,15 @@ func (q *querier) restart(now time.Time, links []link, changed func(index int) b
 		if a != nil && !changed(l.index) {
 			continue
 		}
-		d := due
-		if a != nil && !a.last.IsZero() && a.last.Add(firstInterval).After(d) {
+		fresh := &asking{due: due}
+		if a != nil && !a.last.IsZero() {
 			// Interfaces may come and go quickly.
-			d = a.last.Add(firstInterval)
+			fresh.last = a.last
+			if earliest := a.last.Add(firstInterval); earliest.After(due) {
+				fresh.due = earliest
+			}
 		}
-		q.links[l] = &asking{due: d}
+		q.links[l] = fresh
 	}
 }
 

@@ -77,7 +77,7 @@ func (r *reporter) report(now time.Time, in *instance, announced bool) {
 	id, why := r.judge(in)
 	t := r.told[in.key]
 	if t != nil && t.why == why && !t.again {
-		if slices.Equal(t.addrs, addrs) {
+		if len(t.addrs) == len(addrs) && contains(addrs, t.addrs) {
 			r.wait(t, false)
 			if why != "" || now.Sub(t.at) < quiet {
 				return

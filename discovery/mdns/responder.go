@@ -380,9 +380,9 @@ func (r *responder) advance(now time.Time) []transmission {
 		}
 	}
 	for _, n := range r.nodes {
-		for index, b := range n.bursts {
-			if !now.Before(b.due) {
-				out = append(out, n.announce(now, index, b)...)
+		for _, l := range n.links { // not in random order: the first is heard first
+			if b := n.bursts[l.index]; b != nil && !now.Before(b.due) {
+				out = append(out, n.announce(now, l.index, b)...)
 			}
 		}
 	}

@@ -15,8 +15,7 @@ const (
 // A TXT string has at most 255 bytes (RFC 6763, 6.1).
 const maxTXT = 255
 
-// hostPrefix begins the host name of every node, so that packets about hosts can
-// be told from others at a glance.
+// hostPrefix begins the host name of every node; the rest is random.
 const hostPrefix = "tcpnet-"
 
 // serviceType returns the DNS-SD service type of a cluster, such as
