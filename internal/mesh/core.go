@@ -775,16 +775,27 @@ func (c *core) goodbye(now time.Time, id link.LinkID, m link.Goodbye) {
 }
 
 // leave says goodbye to all and takes nobody any more.
-func (c *core) leave(code link.Code) {
+func (c *core) leave(now time.Time, code link.Code) {
 	c.leaving = true
 	for _, s := range c.sorted() {
 		if s.adopted && !s.departing {
 			c.fx.send(s.id, link.AppendGoodbye(nil, link.Goodbye{Code: code}))
+			c.ping(now, s) // its answer says that the goodbye was heard
 		} else if !s.adopted {
 			c.fx.send(s.id, link.AppendReject(nil, link.Reject{Code: link.CodeLeaving}))
 			c.fx.end(s.id)
 		}
 	}
+}
+
+// heeded reports whether all peers have heard the goodbye.
+func (c *core) heeded() bool {
+	for _, s := range c.sessions {
+		if s.adopted && !s.departing && !s.pinged.IsZero() {
+			return false
+		}
+	}
+	return true
 }
 
 // --- connections ---

@@ -108,7 +108,8 @@ type Mesh struct {
 	open       map[*session]*Connection
 	outbox     []func()
 	delivering bool
-	clockAt    time.Time // when clock is set to; zero: not set
+	heeded     []chan struct{} // closed when all peers have heard the goodbye
+	clockAt    time.Time       // when clock is set to; zero: not set
 	closed     bool
 }
 
@@ -167,23 +168,23 @@ func (m *Mesh) NetworkChanged(gone func(netip.Addr) bool) {
 	m.step(nil, func(now time.Time) { m.core.networkChanged(now, gone) })
 }
 
-// Leave says goodbye to all peers and takes nobody any more. The links stay until
-// the peers close them, or Close.
-func (m *Mesh) Leave() {
-	m.step(nil, func(now time.Time) { m.core.leave(link.CodeLeaving) })
-}
+// heedTime is how long Leave waits for peers to hear the goodbye.
+const heedTime = 250 * time.Millisecond
 
-// Links returns the number of links to peers.
-func (m *Mesh) Links() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	n := 0
-	for _, s := range m.core.sessions {
-		if s.adopted {
-			n++
-		}
+// Leave says goodbye to all peers and takes nobody any more. It returns when they
+// have heard it, or most likely will not; so the end of a connection that follows
+// does not surprise them. The links stay until the peers close them, or Close.
+func (m *Mesh) Leave() {
+	heeded := make(chan struct{})
+	m.step(nil, func(now time.Time) {
+		m.core.leave(now, link.CodeLeaving)
+		m.heeded = append(m.heeded, heeded)
+	})
+	select {
+	case <-heeded:
+	case <-time.After(heedTime):
+	case <-m.ctx.Done():
 	}
-	return n
 }
 
 // goodbyeTime is how long Close waits for the kernel to take its goodbyes.
@@ -199,10 +200,10 @@ func (m *Mesh) Close() {
 		return
 	}
 	m.closed = true
-	if !m.core.leaving {
-		m.core.leave(link.CodeClosed)
-	}
 	now := time.Now()
+	if !m.core.leaving {
+		m.core.leave(now, link.CodeClosed)
+	}
 	for _, s := range m.core.sorted() {
 		if m.core.sessions[s.id] == s && !s.departing {
 			m.core.closed(now, s.id, ErrClosed)
@@ -249,6 +250,12 @@ func (m *Mesh) step(own *link.Link, f func(now time.Time)) {
 		f(now)
 	}
 	m.core.run(now)
+	if len(m.heeded) > 0 && m.core.heeded() {
+		for _, ch := range m.heeded {
+			close(ch)
+		}
+		m.heeded = nil
+	}
 	if due := m.core.due(); !due.Equal(m.clockAt) {
 		m.clockAt = due
 		if due.IsZero() {
