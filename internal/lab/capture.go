@@ -31,7 +31,7 @@ type Capture struct {
 	lost int // set once stopped
 }
 
-// captureBuffer is what the kernel may hold for a capture.
+// captureBuffer is how many bytes the kernel may hold for a capture.
 const captureBuffer = 16 << 20
 
 // Capture begins to record the frames sent into the switch for which keep, if
@@ -66,8 +66,9 @@ func (n *namespace) sniff(bridge string) (*os.File, error) {
 	}
 	f := os.NewFile(uintptr(fd), "packet socket on "+bridge)
 	index, err := n.index(bridge)
-	if err == nil {
-		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, captureBuffer)
+	if err == nil && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, captureBuffer) != nil {
+		// Root of a user namespace has to do with what everybody may have.
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, captureBuffer)
 	}
 	if err == nil {
 		err = unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP,
