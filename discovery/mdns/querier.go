@@ -51,6 +51,7 @@ type asking struct {
 	round int
 	due   time.Time
 	last  time.Time // when it was asked last, by us or for us
+	anew  bool      // what is known may be out of date
 
 	// The question of another that was taken for ours, until it is certain
 	// that it knew nothing that we do not (RFC 6762, 7.2 and 7.3).
@@ -92,6 +93,7 @@ func (q *querier) restart(now time.Time, links []link, changed func(index int) b
 			continue
 		}
 		fresh := &asking{due: due}
+		fresh.anew = a != nil
 		if a != nil && !a.last.IsZero() {
 			// Interfaces may come and go quickly.
 			fresh.last = a.last
@@ -201,21 +203,25 @@ func (q *querier) asked(now time.Time, key string, a *ask) {
 func (q *querier) advance(now time.Time, known int, answers func(index int) []record, oneShot func() uint16, multicasting bool) []transmission {
 	var out []transmission
 	ptr := question{name: q.service, typ: dnsmessage.TypePTR}
-	var first *message
+	var id uint16
 	for l, a := range q.links {
 		if now.Before(a.due) {
 			continue
 		}
 		if a.round == 0 && known < manyKnown || !multicasting {
-			// The same packet goes out on all links, so that whoever hears it
-			// twice can tell. It asks for a unicast reply to show that
-			// it comes from an mDNS engine.
-			if first == nil {
-				p := ptr
-				p.unicast = true
-				first = &message{id: oneShot(), questions: []question{p}}
+			// The ID is the same on all links, so that whoever hears the
+			// question twice can tell. It asks for a unicast reply to
+			// show that it comes from an mDNS engine.
+			if id == 0 {
+				id = oneShot()
 			}
-			if b, err := build(first); err == nil {
+			p := ptr
+			p.unicast = true
+			m := message{id: id, questions: []question{p}}
+			if !a.anew {
+				m.records = fitting(p, answers(l.index))
+			}
+			if b, err := build(&m); err == nil {
 				out = append(out, transmission{link: l, payload: b, kind: packetOneShot, oneShot: true})
 			}
 		} else {
@@ -223,7 +229,7 @@ func (q *querier) advance(now time.Time, known int, answers func(index int) []re
 				out = append(out, transmission{link: l, payload: b, kind: packetQuery})
 			}
 		}
-		a.taken = netip.AddrPort{}
+		a.taken, a.anew = netip.AddrPort{}, false
 		q.next(now, a)
 	}
 	var single message
@@ -281,9 +287,7 @@ func packQuery(q question, answers []record) [][]byte {
 		m, size = message{}, headerSize+len(q.name)+1
 	}
 	for _, r := range answers {
-		// Owner: a pointer. Target: a label and a pointer.
-		label, _, _ := splitInstance(r.target)
-		n := 2 + 10 + 1 + len(label) + 2
+		n := answerSize(r)
 		if size+n > maxSend {
 			flush(true)
 		}
@@ -292,4 +296,22 @@ func packQuery(q question, answers []record) [][]byte {
 	}
 	flush(false)
 	return out
+}
+
+// fitting returns as many known answers as fit into one packet with the question.
+func fitting(q question, answers []record) []record {
+	size := headerSize + len(q.name) + 1 + 4
+	for i, r := range answers {
+		if size += answerSize(r); size > maxSend {
+			return answers[:i]
+		}
+	}
+	return answers
+}
+
+// answerSize is what a known answer takes: its owner is a pointer, its target a
+// label and a pointer.
+func answerSize(r record) int {
+	label, _, _ := splitInstance(r.target)
+	return 2 + 10 + 1 + len(label) + 2
 }

@@ -1,0 +1,645 @@
+package mdns
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/tcpnet/discovery"
+)
+
+// A lan is one Ethernet in memory. Delivery takes a moment, and a packet may be
+// lost.
+type lan struct {
+	mu    sync.Mutex // guards all of it and of its boxes
+	boxes []*box
+	lose  func() bool
+	wire  int // multicast packets on the wire
+	bytes int
+}
+
+// A box is a machine on it, with lo and eth0.
+type box struct {
+	lan    *lan
+	ifs    []Interface
+	watch  []func([]Interface, bool)
+	ports  []*memPort
+	denied bool // port 5353 is another's
+}
+
+type memPort struct {
+	box     *box
+	port    uint16
+	receive func(Packet)
+	in      chan Packet
+	done    chan struct{}
+	joined  map[int]bool
+}
+
+const wireDelay = 100 * time.Microsecond
+
+func newLAN() *lan { return &lan{lose: func() bool { return false }} }
+
+func (l *lan) newBox(host byte) *box {
+	b := &box{lan: l}
+	b.ifs = b.interfaces(host)
+	l.mu.Lock()
+	l.boxes = append(l.boxes, b)
+	l.mu.Unlock()
+	return b
+}
+
+func (b *box) interfaces(host byte) []Interface {
+	return []Interface{
+		{net.Interface{Index: 1, Name: "lo", Flags: net.FlagUp | net.FlagLoopback}, []netip.Prefix{prefix("127.0.0.1/8")}},
+		{net.Interface{Index: 2, Name: "eth0", Flags: net.FlagUp | net.FlagMulticast},
+			[]netip.Prefix{prefix(fmt.Sprintf("10.0.0.%d/24", host))}},
+	}
+}
+
+// renumber gives the box another address.
+func (b *box) renumber(host byte, resumed bool) {
+	b.lan.mu.Lock()
+	b.ifs = b.interfaces(host)
+	ifs, watch := b.ifs, slices.Clone(b.watch)
+	b.lan.mu.Unlock()
+	for _, f := range watch {
+		f(ifs, resumed)
+	}
+}
+
+func (b *box) Interfaces() ([]Interface, error) {
+	b.lan.mu.Lock()
+	defer b.lan.mu.Unlock()
+	return b.ifs, nil
+}
+
+func (b *box) Watch(f func([]Interface, bool)) (cancel func()) {
+	b.lan.mu.Lock()
+	defer b.lan.mu.Unlock()
+	b.watch = append(b.watch, f)
+	return func() {
+		b.lan.mu.Lock()
+		defer b.lan.mu.Unlock()
+		b.watch = nil
+	}
+}
+
+func (b *box) Open(port uint16, receive func(Packet)) (Transport, error) {
+	b.lan.mu.Lock()
+	defer b.lan.mu.Unlock()
+	if port == Port && b.denied {
+		return nil, fmt.Errorf("port %d is in use", port)
+	}
+	if port == 0 {
+		port = uint16(20000 + rand.IntN(40000))
+	}
+	p := &memPort{box: b, port: port, receive: receive, in: make(chan Packet, 1000), done: make(chan struct{})}
+	b.ports = append(b.ports, p)
+	go func() {
+		defer close(p.done)
+		for k := range p.in {
+			p.receive(k)
+		}
+	}()
+	return p, nil
+}
+
+func (p *memPort) Join(ifs []Interface) error {
+	p.box.lan.mu.Lock()
+	defer p.box.lan.mu.Unlock()
+	p.joined = map[int]bool{}
+	for _, i := range ifs {
+		p.joined[i.Index] = true
+	}
+	return nil
+}
+
+func (p *memPort) Send(data []byte, via Interface, to netip.AddrPort) error {
+	l := p.box.lan
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	src := netip.AddrPortFrom(via.Prefixes[0].Addr(), p.port)
+	local := via.Index == 1
+	if !local {
+		l.wire++
+		l.bytes += len(data)
+	}
+	for _, b := range l.boxes {
+		if local && b != p.box || b != p.box && l.lose() {
+			continue
+		}
+		for _, o := range b.ports {
+			multicast := to.Addr().IsMulticast() && o.port == to.Port() && o.joined[via.Index]
+			unicast := o.port == to.Port() && slices.ContainsFunc(b.ifs, func(i Interface) bool {
+				return i.Index == via.Index && i.Prefixes[0].Addr() == to.Addr()
+			})
+			if !multicast && !unicast {
+				continue
+			}
+			k := Packet{Data: slices.Clone(data), Src: src, Index: via.Index, Multicast: multicast}
+			time.AfterFunc(wireDelay, func() {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				if slices.Contains(b.ports, o) {
+					select {
+					case o.in <- k:
+					default:
+					}
+				}
+			})
+		}
+	}
+	return nil
+}
+
+func (p *memPort) Close() error {
+	p.box.lan.mu.Lock()
+	p.box.ports = slices.DeleteFunc(p.box.ports, func(o *memPort) bool { return o == p })
+	close(p.in)
+	p.box.lan.mu.Unlock()
+	<-p.done
+	return nil
+}
+
+// traffic returns the packets on the wire since the last call.
+func (l *lan) traffic() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.wire
+	l.wire, l.bytes = 0, 0
+	return n
+}
+
+// A member is a node on a box of its own.
+type member struct {
+	*sink
+	t       *testing.T
+	id      string
+	box     *box
+	session interface{ Close() error }
+}
+
+func (l *lan) join(t *testing.T, n int) *member {
+	t.Helper()
+	m := &member{sink: newSink(), t: t, id: fmt.Sprintf("%04X", n), box: l.newBox(byte(n))}
+	m.start()
+	return m
+}
+
+func (m *member) start() {
+	m.t.Helper()
+	s, err := New(Options{Network: m.box}).Start(m.t.Context(),
+		discovery.Self{Cluster: "any name", ID: m.id, Port: 7000}, m.sink)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.session = s
+}
+
+func (m *member) close() {
+	m.session.Close()
+	m.sink.mu.Lock()
+	defer m.sink.mu.Unlock()
+	m.closed = true
+}
+
+// missing returns how many of the others a member was not told of.
+func missing(ms []*member) (pairs, oneSided int) {
+	for i, a := range ms {
+		for _, b := range ms[:i] {
+			ab, ba := len(a.candidates(b.id)) > 0, len(b.candidates(a.id)) > 0
+			if !ab && !ba {
+				pairs++
+			}
+			if ab != ba {
+				oneSided++
+			}
+		}
+	}
+	return pairs, oneSided
+}
+
+// inLAN runs a test with a number of members in virtual time. Afterwards nothing
+// may run any more: synctest sees to that.
+func inLAN(t *testing.T, n int, f func(l *lan, ms []*member)) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLAN()
+		var ms []*member
+		for i := range n {
+			ms = append(ms, l.join(t, i+1))
+		}
+		f(l, ms)
+		for _, m := range ms {
+			m.close()
+		}
+		for _, m := range ms {
+			if m.late {
+				t.Errorf("%s was told something after Close", m.id)
+			}
+		}
+		time.Sleep(time.Second) // packets on the way
+	})
+}
+
+func TestAllFindAll(t *testing.T) {
+	for _, n := range []int{2, 10, 50} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			inLAN(t, n, func(l *lan, ms []*member) {
+				time.Sleep(2 * wireDelay)
+				if pairs, _ := missing(ms); pairs > 0 {
+					t.Errorf("%d pairs unknown to both sides after the announcements", pairs)
+				}
+				time.Sleep(2 * time.Second)
+				if pairs, half := missing(ms); pairs+half > 0 {
+					t.Errorf("after 2 s: %d pairs unknown to both, %d to one side", pairs, half)
+				}
+				t.Logf("%d packets on the wire in 2 s", l.traffic())
+				for _, m := range ms {
+					if c := m.candidates(m.id); len(c) > 0 {
+						t.Errorf("%s was told of itself", m.id)
+					}
+					for _, o := range ms {
+						if n := len(m.candidates(o.id)); n > 1 {
+							t.Errorf("%s was told of %s %d times", m.id, o.id, n)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// A newcomer is announced to all at once, and learns of all by one question.
+func TestNewcomer(t *testing.T) {
+	for _, n := range []int{10, 40} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			inLAN(t, n, func(l *lan, ms []*member) {
+				time.Sleep(20 * time.Minute)
+				l.traffic()
+				begin := time.Now()
+				m := l.join(t, n+1)
+				defer m.close()
+				time.Sleep(10 * time.Second)
+				for _, o := range ms {
+					c := o.candidates(m.id)
+					if len(c) != 1 || !c[0].Announced {
+						t.Errorf("%s was told %+v", o.id, c)
+						continue
+					}
+					if took := o.at[len(o.at)-1].Sub(begin); took > time.Millisecond {
+						t.Errorf("%s was told after %v", o.id, took)
+					}
+					if c := m.candidates(o.id); len(c) != 1 || c[0].Announced {
+						t.Errorf("the newcomer was told of %s: %+v", o.id, c)
+					}
+				}
+				if took := m.at[len(m.at)-1].Sub(begin); took > 250*time.Millisecond {
+					t.Errorf("the newcomer knew all after %v", took)
+				}
+				if p := l.traffic(); p > n+4+8+4 {
+					t.Errorf("%d packets", p)
+				} else {
+					t.Logf("%d packets in 10 s", p)
+				}
+			})
+		})
+	}
+}
+
+// Once all is quiet, a whole link costs a few packets a minute.
+func TestIdleTraffic(t *testing.T) {
+	inLAN(t, 50, func(l *lan, ms []*member) {
+		time.Sleep(2 * time.Minute)
+		t.Logf("%d packets in the first 2 minutes", l.traffic())
+		time.Sleep(10 * time.Minute)
+		p := l.traffic()
+		t.Logf("%.1f packets a minute then", float64(p)/10)
+		if p > 90 {
+			t.Errorf("%d packets in 10 minutes", p)
+		}
+		time.Sleep(3 * time.Hour)
+		p = l.traffic()
+		t.Logf("%.1f packets a minute in three hours", float64(p)/180)
+		if p > 9*180 {
+			t.Errorf("%d packets in 3 hours", p)
+		}
+		for _, m := range ms {
+			e := engines.slots[m.box].engine
+			if n := e.counters.instances.Load(); n != 49 {
+				t.Errorf("%s still knows %d", m.id, n)
+			}
+		}
+	})
+}
+
+func TestLoss(t *testing.T) {
+	for seed := range uint64(10) {
+		inLAN(t, 0, func(l *lan, _ []*member) {
+			r := rand.New(rand.NewPCG(seed, 0))
+			l.lose = func() bool { return r.Float64() < 0.2 }
+			var ms []*member
+			for i := range 10 {
+				ms = append(ms, l.join(t, i+1))
+			}
+			begin := time.Now()
+			for {
+				if pairs, half := missing(ms); pairs+half == 0 {
+					break
+				}
+				if time.Since(begin) > 30*time.Second {
+					t.Fatal(missing(ms))
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			t.Logf("20 %% loss: all know all after %v", time.Since(begin))
+			for _, m := range ms {
+				m.close()
+			}
+		})
+	}
+}
+
+// A node that leaves and comes back is announced again; so is one whose goodbyes
+// were all lost, because it has another host name.
+func TestLeaveAndReturn(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		inLAN(t, 3, func(l *lan, ms []*member) {
+			time.Sleep(10 * time.Second)
+			l.mu.Lock()
+			l.lose = func() bool { return lost }
+			l.mu.Unlock()
+			ms[2].close()
+			time.Sleep(time.Second)
+			l.mu.Lock()
+			l.lose = func() bool { return false }
+			l.mu.Unlock()
+			before := len(ms[0].candidates(ms[2].id))
+			e := engines.slots[ms[0].box].engine
+			if n := e.counters.instances.Load(); (n == 2) != lost {
+				t.Errorf("goodbyes lost: %v, and %d known", lost, n)
+			}
+			ms[2].sink.closed = false
+			ms[2].box.renumber(33, false)
+			ms[2].start()
+			time.Sleep(time.Second)
+			cs := ms[0].candidates(ms[2].id)[before:]
+			if len(cs) == 0 || !cs[0].Announced {
+				t.Errorf("goodbyes lost: %v, told of the return: %+v", lost, cs)
+			}
+		})
+	}
+}
+
+func TestAddressChange(t *testing.T) {
+	inLAN(t, 3, func(l *lan, ms []*member) {
+		time.Sleep(time.Minute)
+		l.traffic()
+		ms[0].box.renumber(77, false)
+		time.Sleep(time.Second)
+		for _, m := range ms[1:] {
+			cs := m.candidates(ms[0].id)
+			last := cs[len(cs)-1]
+			if len(cs) != 2 || !last.Announced || !slices.Equal(last.Addrs, []netip.AddrPort{netip.MustParseAddrPort("10.0.0.77:7000")}) {
+				t.Errorf("%s was told %+v", m.id, cs)
+			}
+		}
+		if l.traffic() == 0 {
+			t.Error("nothing announced")
+		}
+		time.Sleep(10 * time.Second)
+		l.traffic()
+		// After a sleep all is announced and asked anew.
+		ms[0].box.renumber(77, true)
+		time.Sleep(time.Second)
+		if p := l.traffic(); p < 4 { // announcement, question, two replies
+			t.Errorf("%d packets after a sleep", p)
+		}
+		// A report of no change is none.
+		time.Sleep(time.Minute)
+		l.traffic()
+		ms[0].box.renumber(77, false)
+		time.Sleep(time.Second)
+		if p := l.traffic(); p != 0 {
+			t.Errorf("%d packets after no change", p)
+		}
+	})
+}
+
+func TestReconfirm(t *testing.T) {
+	inLAN(t, 3, func(l *lan, ms []*member) {
+		time.Sleep(20 * time.Minute) // the next question is far
+		doubt := func(id string) { ms[0].session.(discovery.Reconfirmer).Reconfirm(id) }
+
+		doubt(ms[1].id)
+		time.Sleep(2 * time.Second)
+		if cs := ms[0].candidates(ms[1].id); len(cs) != 2 || cs[1].Announced {
+			t.Errorf("told %+v of one that is there", cs)
+		}
+
+		// One that was cut off without a word.
+		l.mu.Lock()
+		l.boxes = slices.DeleteFunc(l.boxes, func(b *box) bool { return b == ms[2].box })
+		l.mu.Unlock()
+		e := engines.slots[ms[0].box].engine
+		l.traffic()
+		doubt(ms[2].id)
+		time.Sleep(9 * time.Second)
+		if n := known(e, ms[0].service()); n != 2 {
+			t.Errorf("after 9 s %d are known", n)
+		}
+		if p := l.traffic(); p != 2 {
+			t.Errorf("%d packets, want two questions", p)
+		}
+		time.Sleep(2 * time.Second)
+		if n := known(e, ms[0].service()); n != 1 {
+			t.Errorf("after 11 s %d are known", n)
+		}
+		doubt("ABCDEF") // of which nobody has heard
+		time.Sleep(time.Minute)
+	})
+}
+
+func known(e *engine, service string) (n int) {
+	e.do(func() { n = e.cache.known(service) })
+	return n
+}
+
+func (m *member) service() string {
+	s, _ := serviceType("any name")
+	return s
+}
+
+// Without port 5353, nodes are found by asking.
+func TestPortTaken(t *testing.T) {
+	inLAN(t, 3, func(l *lan, ms []*member) {
+		time.Sleep(10 * time.Second)
+		b := l.newBox(9)
+		b.denied = true
+		m := &member{sink: newSink(), t: t, id: "9999", box: b}
+		m.start()
+		defer m.close()
+		time.Sleep(time.Second)
+		for _, o := range ms {
+			if len(m.candidates(o.id)) == 0 {
+				t.Errorf("%s was not found", o.id)
+			}
+		}
+		l.mu.Lock()
+		b.denied = false
+		l.mu.Unlock()
+		b.renumber(10, false)
+		time.Sleep(time.Second)
+		for _, o := range ms {
+			if len(o.candidates(m.id)) == 0 {
+				t.Errorf("%s did not find it once the port was free", o.id)
+			}
+		}
+	})
+}
+
+// Several nodes of one process share its engine and know of each other.
+func TestOneProcess(t *testing.T) {
+	inLAN(t, 1, func(l *lan, ms []*member) {
+		b := l.newBox(50)
+		var nodes []*member
+		for i := range 20 {
+			m := &member{sink: newSink(), t: t, id: fmt.Sprintf("AA%02X", i), box: b}
+			m.start()
+			nodes = append(nodes, m)
+		}
+		l.mu.Lock()
+		if n := len(b.ports); n > 2 {
+			t.Errorf("%d ports are open", n)
+		}
+		l.mu.Unlock()
+		if pairs, half := missing(nodes); pairs+half > 0 {
+			t.Errorf("%d pairs unknown to both, %d to one side", pairs, half)
+		}
+		time.Sleep(2 * time.Second)
+		if pairs, half := missing(append(nodes, ms[0])); pairs+half > 0 {
+			t.Errorf("with another machine: %d pairs unknown to both, %d to one side", pairs, half)
+		}
+		var wait sync.WaitGroup
+		for _, m := range nodes {
+			wait.Go(m.close)
+		}
+		wait.Wait()
+		if len(b.ports) > 0 || len(b.watch) > 0 {
+			t.Errorf("left open: %d ports, %d watchers", len(b.ports), len(b.watch))
+		}
+		// The first on a network is started anew after the last.
+		nodes[0].sink = newSink()
+		nodes[0].start()
+		time.Sleep(2 * time.Second)
+		if len(nodes[0].candidates(ms[0].id)) == 0 {
+			t.Error("found nobody when started again")
+		}
+		nodes[0].close()
+	})
+}
+
+// Two nodes with one ID are told of each other, so that they can find out.
+func TestSameID(t *testing.T) {
+	inLAN(t, 1, func(l *lan, ms []*member) {
+		time.Sleep(10 * time.Second)
+		m := &member{sink: newSink(), t: t, id: ms[0].id, box: l.newBox(50)}
+		m.start()
+		time.Sleep(10 * time.Second)
+		for i, cs := range [][]discovery.Candidate{ms[0].candidates(m.id), m.candidates(m.id)} {
+			if len(cs) != 1 {
+				t.Errorf("node %d was told %+v", i, cs)
+			}
+		}
+		l.traffic()
+		time.Sleep(10 * time.Minute)
+		if p := l.traffic(); p > 60 {
+			t.Errorf("%d packets of defence in 10 minutes", p)
+		}
+		m.close()
+	})
+}
+
+// A loopback node sends nothing that leaves the machine.
+func TestLoopbackNodeStaysAtHome(t *testing.T) {
+	inLAN(t, 0, func(l *lan, _ []*member) {
+		b := l.newBox(1)
+		s, err := New(Options{Network: b}).Start(t.Context(), discovery.Self{
+			Cluster: "chat", ID: "AB", Port: 7000, Addrs: []netip.Addr{at("127.0.0.1")},
+		}, newSink())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		s.Close()
+		if p := l.traffic(); p != 0 {
+			t.Errorf("%d packets left the machine", p)
+		}
+	})
+}
+
+func TestStartRefuses(t *testing.T) {
+	d := New(Options{Network: newLAN().newBox(1)})
+	for _, self := range []discovery.Self{
+		{ID: "AB", Port: 1},
+		{Cluster: "chat", Port: 1},
+		{Cluster: "chat", ID: "x.y", Port: 1},
+		{Cluster: "chat", ID: "AB"},
+	} {
+		if s, err := d.Start(t.Context(), self, newSink()); err == nil {
+			s.Close()
+			t.Errorf("%+v was accepted", self)
+		}
+	}
+	if n := len(engines.slots); n != 0 {
+		t.Errorf("%d engines left", n)
+	}
+}
+
+// Strangers' packets neither crash nor stall an engine, nor make it dial others.
+func TestForgedPackets(t *testing.T) {
+	inLAN(t, 2, func(l *lan, ms []*member) {
+		time.Sleep(10 * time.Second)
+		l.mu.Lock()
+		p := ms[0].box.ports[0]
+		l.mu.Unlock()
+		e := engines.slots[ms[0].box].engine
+		for _, b := range hostile() {
+			p.in <- Packet{Data: b, Src: peer, Index: 2, Multicast: true}
+		}
+		n := testNode("BAD0")
+		n.service = ms[0].service()
+		n.instance = "BAD0." + n.service
+		n.txt = []string{"v=1", "name=any name"}
+		forged := announcementOf(t, n)
+		for _, k := range []Packet{
+			{Src: legacy, Index: 2, Multicast: true}, // not from 5353
+			{Src: peer, Index: 2},                    // not multicast
+			{Src: netip.MustParseAddrPort("192.0.2.1:5353"), Index: 2, Multicast: true},     // not of this link
+			{Src: peer, Index: 9, Multicast: true},                                          // by no interface
+			{Src: netip.MustParseAddrPort("[2001:db8::1]:5353"), Index: 2, Multicast: true}, // not of this link
+			{Src: netip.MustParseAddrPort("127.0.0.1:5353"), Index: 2, Multicast: true},     // a Martian
+		} {
+			k.Data = forged
+			p.in <- k
+		}
+		time.Sleep(time.Second)
+		if cs := ms[0].candidates("BAD0"); len(cs) > 0 {
+			t.Errorf("told of %+v", cs)
+		}
+		if got := e.counters.stats(); got.OffLink != 6 || got.Unrelated == 0 {
+			t.Errorf("counted %+v", got)
+		}
+		p.in <- Packet{Data: forged, Src: peer, Index: 2, Multicast: true}
+		time.Sleep(time.Second)
+		if cs := ms[0].candidates("BAD0"); len(cs) != 1 {
+			t.Errorf("not told of one that is of this link: %+v", cs)
+		}
+	})
+}
