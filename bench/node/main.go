@@ -52,3 +52,15 @@ func hold(c *tcpnet.Conn, w *report.Writer) {
 	w.Write(gone)
 	c.Close()
 }
+
+// tell reports the departures that the library reports.
+func tell(node *tcpnet.Node, w *report.Writer) {
+	for e := range node.Events(context.Background()) {
+		switch e := e.(type) {
+		case tcpnet.Left:
+			w.Now(report.Left, string(e.Conn.Peer().ID), e.Reason.Error())
+		case tcpnet.Lagged:
+			fmt.Fprintf(os.Stderr, "node: %d events missed\n", e.N)
+		}
+	}
+}

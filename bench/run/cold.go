@@ -1,11 +1,18 @@
 package main
 
+import (
+	"fmt"
+	"os"
+
+	"example.com/tcpnet/bench/report"
+)
+
 // cold measures a start of n nodes together: from the first fork, and from the
 // moment at which the last node listens.
 var cold = comparison{
 	title: "cold start: until every two nodes are connected",
 	unit:  "ms",
-	what:  []string{"from the first fork", "from the last ready"},
+	what:  []string{"from the first fork", "from the last ready", "connections that ended again"},
 	once:  startTogether,
 }
 
@@ -13,7 +20,7 @@ var cold = comparison{
 var loss = comparison{
 	title: "cold start while frames are lost: until every two nodes are connected",
 	unit:  "ms",
-	what:  []string{"from the first fork", "from the last ready"},
+	what:  []string{"from the first fork", "from the last ready", "connections that ended again"},
 	setup: func(l *lan, o options) { l.Loss(o.loss) },
 	once:  startTogether,
 }
@@ -30,9 +37,13 @@ func startTogether(l *lan, s system, n int, o options) ([]float64, error) {
 		f.incomplete("at the time limit")
 		return nil, err
 	}
+	if len(f.seen.alarms) > 0 {
+		fmt.Fprintf(os.Stderr, "%s, %d nodes, while they started:\n", s.name(), n)
+		f.seen.writeAlarms(os.Stderr)
+	}
 	var ready int64
 	for _, m := range f.members {
 		ready = max(ready, m.ready)
 	}
-	return []float64{ms(at - f.members[0].forked), ms(at - ready)}, nil
+	return []float64{ms(at - f.members[0].forked), ms(at - ready), float64(f.seen.count(report.Gone))}, nil
 }

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"runtime"
 	"time"
+
+	"example.com/tcpnet/bench/report"
 )
 
 // quiet counts false alarms: nodes of both systems run while other processes
@@ -31,6 +33,9 @@ func quietOn(l *lan, o options) error {
 	if err != nil {
 		return err
 	}
+	for _, f := range fleets {
+		f.seen.calm()
+	}
 	fmt.Printf("%d nodes of each system for %v beside %d busy processes for each of %d cores\n", n, o.window, o.burners, runtime.NumCPU())
 	for end := time.Now().Add(o.window); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 		for _, f := range fleets {
@@ -40,9 +45,10 @@ func quietOn(l *lan, o options) error {
 		}
 	}
 	for _, f := range fleets {
-		conns, lefts := f.seen.losses()
 		missing, doubled := f.seen.missing(f.places())
-		fmt.Printf("  %-8s %d connections lost, %d departures told, %d pairs missing and %d doubled at the end\n", f.sys.name(), conns, lefts, missing, doubled)
+		fmt.Printf("%s: %d connections lost, %d departures told; at the end %d pairs missing, %d doubled\n",
+			f.sys.name(), f.seen.count(report.Gone), f.seen.count(report.Left), missing, doubled)
+		f.seen.writeAlarms(os.Stdout)
 	}
 	return nil
 }

@@ -7,8 +7,8 @@ import (
 	"text/tabwriter"
 )
 
-// table is what a subcommand prints: for each case a line per system and, where
-// both floor and tcpnet were measured, how one compares with the other.
+// table is what a subcommand prints: for each case a line per system, with how
+// it compares with the first one.
 type table struct {
 	tw *tabwriter.Writer
 }
@@ -17,21 +17,24 @@ type table struct {
 func newTable(w io.Writer, title, unit string) *table {
 	fmt.Fprintf(w, "\n%s (%s)\n", title, unit)
 	t := &table{tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)}
-	fmt.Fprintln(t.tw, "case\tsystem\truns\tfailed\tmin\tmedian\tmax\t")
+	fmt.Fprintln(t.tw, "case\tsystem\truns\tfailed\tmin\tmedian\tmax\tratio\tpairwise\t")
 	return t
 }
 
-// add prints the samples of one case, by system.
+// add prints the samples of one case, by system. The first system is what the
+// others are compared with.
 func (t *table) add(name string, systems []string, by map[string]sample) {
-	for _, s := range systems {
+	for i, s := range systems {
 		v, has := by[s]
 		if !has {
 			continue
 		}
-		fmt.Fprintf(t.tw, "%s\t%s\t%d\t%d\t%s\t%s\t%s\t\n", name, s, len(v), v.failures(), figure(v.min()), figure(v.median()), figure(v.max()))
-	}
-	if a, b := by[systems[0]], by[systems[len(systems)-1]]; len(systems) == 2 && a != nil && b != nil {
-		fmt.Fprintf(t.tw, "%s\t%s/%s\t\t\t\t%s\t\tpairwise %s\n", name, systems[1], systems[0], figure(b.median()/a.median()), figure(b.over(a).median()))
+		ratio, pairwise := "", ""
+		if base := by[systems[0]]; i > 0 && base.median() > 0 {
+			ratio, pairwise = figure(v.median()/base.median()), figure(v.over(base).median())
+		}
+		fmt.Fprintf(t.tw, "%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t\n", name, s, len(v), v.failures(),
+			figure(v.min()), figure(v.median()), figure(v.max()), ratio, pairwise)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"example.com/tcpnet/bench/report"
 )
@@ -11,6 +12,8 @@ import (
 type tracker struct {
 	index map[string]int // from a node's id to its place
 	links map[pair]*half
+
+	alarms map[alarm]int // what ended or was told since the last call of calm
 }
 
 // pair is one direction of a pair of nodes: what from says of to.
@@ -18,17 +21,14 @@ type pair struct{ from, to int }
 
 // half is what one node has reported of another.
 type half struct {
-	conns  int   // connections it holds now
-	one    int64 // when it last came to hold exactly one
-	gone   int64 // when it last lost one
-	left   int64 // when the library last reported that the peer left
-	losses int   // how many it lost
-	lefts  int   // how many times the peer was reported to have left
-	why    string
+	conns int   // connections it holds now
+	one   int64 // when it last came to hold exactly one
+	gone  int64 // when it last lost one
+	left  int64 // when the library last reported that the peer left
 }
 
 func newTracker() *tracker {
-	return &tracker{index: make(map[string]int), links: make(map[pair]*half)}
+	return &tracker{index: make(map[string]int), links: make(map[pair]*half), alarms: make(map[alarm]int)}
 }
 
 // add makes id known as the node at place i. A node that is started again
@@ -59,17 +59,20 @@ func (t *tracker) apply(from int, e report.Event) error {
 		h.conns++
 	case report.Gone:
 		h.conns--
-		h.losses++
-		h.gone, h.why = e.At, e.Text
+		h.gone = e.At
+		t.alarms[alarm{e.Kind, e.Text}]++
 	case report.Left:
-		h.lefts++
 		h.left = e.At
+		t.alarms[alarm{e.Kind, e.Text}]++
 	}
 	if h.conns == 1 && e.Kind != report.Left {
 		h.one = e.At
 	}
 	return nil
 }
+
+// calm forgets the alarms so far.
+func (t *tracker) calm() { clear(t.alarms) }
 
 func (t *tracker) half(from, to int) *half {
 	p := pair{from, to}
@@ -160,12 +163,25 @@ func (t *tracker) noticed(a int, observers []int, since int64, when func(*half) 
 	return at, true
 }
 
-// losses sums the connections that were lost and the departures that were
-// reported since the tracker began.
-func (t *tracker) losses() (conns, lefts int) {
-	for _, h := range t.links {
-		conns += h.losses
-		lefts += h.lefts
+// alarm is a connection that ended, or a departure that was told, and why.
+type alarm struct {
+	kind report.Kind // Gone or Left
+	why  string
+}
+
+// count returns how many alarms of a kind there were since calm.
+func (t *tracker) count(kind report.Kind) (n int) {
+	for a, times := range t.alarms {
+		if a.kind == kind {
+			n += times
+		}
 	}
-	return conns, lefts
+	return n
+}
+
+// writeAlarms writes how often there was which alarm since calm.
+func (t *tracker) writeAlarms(w io.Writer) {
+	for a, n := range t.alarms {
+		fmt.Fprintf(w, "  %d times %c: %s\n", n, a.kind, a.why)
+	}
 }

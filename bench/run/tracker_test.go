@@ -88,8 +88,11 @@ func TestGoneCountsOnlyWhatHappenedSince(t *testing.T) {
 	if _, left := tr.leftAt(2, all, 5); left {
 		t.Error("left though the library said nothing")
 	}
-	if conns, lefts := tr.losses(); conns != 3 || lefts != 0 {
-		t.Errorf("losses = %d, %d; want 3 and 0", conns, lefts)
+	if n := tr.alarms[alarm{report.Gone, ""}]; n != 3 {
+		t.Errorf("%d alarms, want 3", n)
+	}
+	if tr.calm(); len(tr.alarms) != 0 {
+		t.Error("calm leaves alarms")
 	}
 }
 
