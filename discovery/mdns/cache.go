@@ -299,10 +299,13 @@ func (in *instance) setAddrs(now time.Time, nm *netmap, index int, src netip.Add
 		}
 		fresh = append(fresh, address{addr: src, index: index, source: true, ttl: hostTTL * time.Second, received: now})
 	}
+	// A node sends from one address of each family, and the packets come by
+	// turns: of the other family, the last one stays.
+	from := slices.IndexFunc(fresh, func(f address) bool { return f.source })
 	in.addrs = slices.DeleteFunc(in.addrs, func(a address) bool {
+		replaced := from >= 0 && fresh[from].addr.Is4() == a.addr.Is4()
 		if n := slices.IndexFunc(fresh, func(f address) bool { return f.addr == a.addr && f.index == a.index }); n >= 0 {
-			// It comes by both families in turn, from an address of each.
-			fresh[n].source = fresh[n].source || a.source
+			fresh[n].source = fresh[n].source || a.source && !replaced
 			return true
 		}
 		flush := flush4
@@ -311,6 +314,13 @@ func (in *instance) setAddrs(now time.Time, nm *netmap, index int, src netip.Add
 		}
 		return now.After(a.received.Add(a.ttl)) || flush && a.index == index && now.Sub(a.received) > flushAge
 	})
+	if from >= 0 {
+		for i := range in.addrs {
+			if a := &in.addrs[i]; a.index == index && a.addr.Is4() == fresh[from].addr.Is4() {
+				a.source = false
+			}
+		}
+	}
 	if over := len(in.addrs) + len(fresh) - maxAddrs; over > 0 {
 		in.addrs = in.addrs[over:]
 	}

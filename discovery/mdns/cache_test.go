@@ -27,6 +27,7 @@ type world struct {
 	now    time.Time
 	netmap *netmap
 	cache  *cache
+	from   netip.Addr
 }
 
 func testInterfaces() []Interface {
@@ -41,6 +42,7 @@ func testInterfaces() []Interface {
 func newWorld() *world {
 	return &world{
 		now: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), netmap: newNetmap(testInterfaces()), cache: newCache(fixed),
+		from: at("10.0.0.9"),
 	}
 }
 
@@ -49,7 +51,7 @@ func (w *world) hear(rs ...record) []change {
 	for i := range rs {
 		rs[i].name = fold(rs[i].name)
 	}
-	return w.cache.handle(w.now, w.netmap, 2, at("10.0.0.9"), &message{response: true, records: rs}, tracked, notOwn)
+	return w.cache.handle(w.now, w.netmap, 2, w.from, &message{response: true, records: rs}, tracked, notOwn)
 }
 
 func (w *world) after(d time.Duration) { w.now = w.now.Add(d) }
@@ -133,6 +135,11 @@ func TestCacheFlush(t *testing.T) {
 	w.hear(announce(neighbour("AB", "10.0.0.8"))...)
 	if got := fmt.Sprint(w.addrs("ab." + chat)); got != "[10.0.0.9:7000 10.0.0.8:7000 [fe80::9%eth0]:7000]" {
 		t.Errorf("within a second: %v", got)
+	}
+	w.from = at("10.0.0.8")
+	w.hear(announce(neighbour("AB", "10.0.0.8"))...)
+	if got := fmt.Sprint(w.addrs("ab." + chat)); got != "[10.0.0.8:7000 10.0.0.9:7000 [fe80::9%eth0]:7000]" {
+		t.Errorf("from the new address: %v", got)
 	}
 	w.after(2 * time.Second)
 	w.hear(announce(neighbour("AB", "10.0.0.8"))...)

@@ -38,12 +38,13 @@ type engine struct {
 	wake    chan struct{}
 	quit    chan struct{}
 	done    chan struct{}
-	unwatch func()
+	unwatch chan func() // gets the end of the watch, once it has begun
 
 	mu     sync.Mutex // guards posted
 	posted []func()
 
 	// The rest belongs to the loop.
+	watching sync.Once
 	ifs      []Interface
 	netmap   *netmap
 	port     Transport // nil if 5353 is not to be had
@@ -90,6 +91,7 @@ func startEngine(n Network, log *slog.Logger) (*engine, error) {
 		wake:      make(chan struct{}, 1),
 		quit:      make(chan struct{}),
 		done:      make(chan struct{}),
+		unwatch:   make(chan func(), 1),
 		responder: newResponder(rand.Float64),
 		cache:     newCache(rand.Float64),
 		services:  map[string]*service{},
@@ -98,13 +100,8 @@ func startEngine(n Network, log *slog.Logger) (*engine, error) {
 		oneShots:  map[uint16]bool{},
 		failed:    map[string]bool{},
 	}
-	// Watch first and look then, so that no change is missed.
-	e.unwatch = n.Watch(func(ifs []Interface, resumed bool) {
-		e.post(func() { e.changed(ifs, resumed) })
-	})
 	ifs, err := n.Interfaces()
 	if err != nil {
-		e.unwatch()
 		return nil, err
 	}
 	e.ifs, e.netmap = ifs, newNetmap(ifs)
@@ -113,9 +110,24 @@ func startEngine(n Network, log *slog.Logger) (*engine, error) {
 	return e, nil
 }
 
+// watch begins to watch the network. It takes as long as all else that starting
+// takes, so that it is begun when the first announcement is out, and then one more
+// look is needed to miss no change.
+func (e *engine) watch() {
+	cancel := e.network.Watch(func(ifs []Interface, resumed bool) {
+		e.post(func() { e.changed(ifs, resumed) })
+	})
+	e.post(func() {
+		if ifs, err := e.network.Interfaces(); err == nil {
+			e.changed(ifs, false)
+		}
+	})
+	e.unwatch <- cancel
+}
+
 // stop ends the engine. Nothing of it runs any more when it returns.
 func (e *engine) stop() {
-	e.unwatch()
+	(<-e.unwatch)()
 	close(e.quit)
 	<-e.done
 	if e.port != nil {
@@ -214,6 +226,7 @@ func (e *engine) join(s *session) {
 	e.responder.add(now, n)
 	v.querier.restart(now, v.links(), func(int) bool { return false })
 	e.transmit(e.responder.advance(now))
+	e.watching.Do(func() { go e.watch() })
 
 	for _, o := range v.sessions {
 		if o != s {

@@ -24,9 +24,11 @@ const (
 
 	// manyKnown is how many known instances make the first question a
 	// multicast one. Below, it is a one-shot question (RFC 6762, 5.1) with
-	// replies to its sender alone; above, known answers spare more than
-	// that.
-	manyKnown = 30
+	// replies to its sender alone, which is cheapest for one newcomer among
+	// many. Who has heard this many before asking is one of many that start
+	// at once: they share the answers, which the announcements of their
+	// second second carry anyway.
+	manyKnown = 10
 
 	// An instance that is in doubt or of which too little is known is asked
 	// for this often (RFC 6762, 10.4 asks for two or more).
