@@ -55,6 +55,10 @@ func New(conn net.Conn, id LinkID, dialled bool) *Link {
 // Next returns the next frame. Its payload is valid until the next call.
 func (l *Link) Next() (FrameType, []byte, error) { return l.in.next(&l.limit) }
 
+// Buffered reports whether Next has something to read without waiting. It is for
+// the goroutine that calls Next.
+func (l *Link) Buffered() bool { return l.in.r.Buffered() > 0 }
+
 // Admit lifts the limits on a stranger.
 func (l *Link) Admit() {
 	l.limit.Store(MaxPayload)

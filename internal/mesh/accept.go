@@ -125,8 +125,18 @@ func (m *Mesh) serveLink(conn net.Conn, remote netip.AddrPort, leave func()) {
 		m.turnAway(l, code, err)
 		return
 	}
-	if m.register(l, s, nil, leave) {
+	if job, ok := m.register(l, s, nil, leave); ok {
+		m.start(job)
 		m.run(l)
+	}
+}
+
+// start does a job that a step has returned in a goroutine of its own.
+func (m *Mesh) start(job func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if job != nil && !m.closed {
+		m.wg.Go(job)
 	}
 }
 
@@ -199,25 +209,25 @@ func reachable(told []netip.AddrPort, s *session) (addrs []netip.AddrPort) {
 	return addrs
 }
 
-// register shows core a link whose HELLO has passed all checks. release gives its
-// place among the strangers back.
-func (m *Mesh) register(l *link.Link, s *session, attempt *schedule, release func()) (ok bool) {
-	m.step(l, func(now time.Time) {
+// register shows core a link whose HELLO has passed all checks, and returns what
+// stepTaking returns. release gives the link's place among the strangers back.
+func (m *Mesh) register(l *link.Link, s *session, attempt *schedule, release func()) (job func(), ok bool) {
+	job = m.stepTaking(l, func(now time.Time) {
 		ok = true
 		m.links[l.ID] = &entry{l, release}
 		m.core.hello(now, s, attempt)
 	})
-	return ok
+	return job, ok
 }
 
 // run handles the frames of a link until it ends.
 func (m *Mesh) run(l *link.Link) {
 	var err error
 	for err == nil {
-		var t link.FrameType
-		var payload []byte
-		if t, payload, err = l.Next(); err == nil {
-			err = m.frame(l, t, payload)
+		var job func()
+		job, err = m.frame(l)
+		if job != nil {
+			m.start(job)
 		}
 	}
 	if errors.Is(err, link.ErrProtocol) {
@@ -236,26 +246,41 @@ func (m *Mesh) run(l *link.Link) {
 	e.release()
 }
 
-// frame handles one frame of a link.
-func (m *Mesh) frame(l *link.Link, t link.FrameType, p []byte) error {
-	var handle func(now time.Time)
+// frame handles the next frame of a link, and returns what stepTaking returns.
+func (m *Mesh) frame(l *link.Link) (job func(), err error) {
+	t, p, err := l.Next()
+	if err != nil {
+		return nil, err
+	}
+	handle, err := m.handler(l, t, p)
+	if err != nil {
+		return nil, err
+	}
+	return m.stepTaking(l, func(now time.Time) {
+		m.core.heard(now, l.ID)
+		handle(now)
+	}), nil
+}
+
+// handler returns what core is to be told of a frame.
+func (m *Mesh) handler(l *link.Link, t link.FrameType, p []byte) (handle func(now time.Time), err error) {
 	switch t {
 	case link.FrameCommit:
 		c, err := link.ParseCommit(p)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		handle = func(now time.Time) { m.core.commit(now, l.ID, c) }
 	case link.FrameReject:
 		r, err := link.ParseReject(p)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		handle = func(now time.Time) { m.core.rejected(now, l.ID, r) }
 	case link.FramePing, link.FramePong:
 		ping, err := link.ParsePing(p)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if t == link.FramePing {
 			handle = func(now time.Time) { m.core.gotPing(now, l.ID, ping) }
@@ -265,13 +290,13 @@ func (m *Mesh) frame(l *link.Link, t link.FrameType, p []byte) error {
 	case link.FrameGoodbye:
 		g, err := link.ParseGoodbye(p)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		handle = func(now time.Time) { m.core.goodbye(now, l.ID, g) }
 	case link.FrameClose:
 		number, err := link.ParseClose(p)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		handle = func(now time.Time) { m.core.gotClose(now, l.ID, number) }
 	case link.FrameAsk:
@@ -279,19 +304,15 @@ func (m *Mesh) frame(l *link.Link, t link.FrameType, p []byte) error {
 	case link.FramePeers:
 		entries, more, err := link.ParsePeers(p)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		handle = func(now time.Time) { m.core.gotPeers(now, l.ID, entries, more) }
 	case link.FrameHello:
-		return fmt.Errorf("%w: a second HELLO", link.ErrProtocol)
+		return nil, fmt.Errorf("%w: a second HELLO", link.ErrProtocol)
 	default:
 		handle = func(time.Time) {}
 	}
-	m.step(l, func(now time.Time) {
-		m.core.heard(now, l.ID)
-		handle(now)
-	})
-	return nil
+	return handle, nil
 }
 
 // endpoint returns the address of one end of a socket, as plain IPv4 where it is.

@@ -108,18 +108,20 @@ func (m *Mesh) shakeHands(conn net.Conn, addr netip.AddrPort, p *peer, sd *seed)
 		m.turnAway(l, code, err)
 		return code == link.CodeRefused, &answer{code, err}
 	}
-	if !m.register(l, s, attempt, func() {}) {
+	job, ok := m.register(l, s, attempt, func() {})
+	if !ok {
 		l.Close()
 		return true, nil // the mesh is closed
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
-		// Close found the link in the table and closes it.
-		delete(m.links, l.ID)
-		return true, nil
+	if job == nil && l.Buffered() { // COMMIT often comes with HELLO
+		if job, err = m.frame(l); err != nil {
+			l.Close() // run tells core
+		}
 	}
-	m.wg.Go(func() { m.run(l) })
+	m.start(func() { m.run(l) })
+	if job != nil {
+		job()
+	}
 	return true, nil
 }
 

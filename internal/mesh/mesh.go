@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,6 +103,8 @@ type Mesh struct {
 	lastLink   link.LinkID
 	links      map[link.LinkID]*entry
 	dirty      []*link.Link              // have something to flush
+	jobs       []func()                  // wait for goroutines
+	openings   []func()                  // wait for goroutines, or for whoever steps
 	tokens     map[link.Token]claim      // of connections that peers are to open
 	expected   map[*session]link.Token   // the keys of tokens
 	early      map[link.Token]chan claim // sockets that came before their token was known
@@ -239,11 +242,20 @@ func (m *Mesh) Close() {
 // step lets f change core, does what has become due, and lets the consequences
 // take place. What is to be written on the link own is written before it returns,
 // which may block: own is nil or the link whose goroutine calls.
-func (m *Mesh) step(own *link.Link, f func(now time.Time)) {
+func (m *Mesh) step(own *link.Link, f func(now time.Time)) { m.stepping(own, false, f) }
+
+// stepTaking is step for a goroutine that has nothing else to do. If a connection is
+// to be opened, which would need a goroutine of its own, it returns that for the
+// caller to do, which saves a wake-up.
+func (m *Mesh) stepTaking(own *link.Link, f func(now time.Time)) (job func()) {
+	return m.stepping(own, true, f)
+}
+
+func (m *Mesh) stepping(own *link.Link, take bool, f func(now time.Time)) (job func()) {
 	m.mu.Lock()
 	if m.closed {
 		m.mu.Unlock()
-		return
+		return nil
 	}
 	now := time.Now()
 	if f != nil {
@@ -273,6 +285,13 @@ func (m *Mesh) step(own *link.Link, f func(now time.Time)) {
 		}
 	}
 	m.dirty = m.dirty[:0]
+	if take && len(m.openings) > 0 {
+		job, m.openings = m.openings[0], m.openings[1:]
+	}
+	for _, j := range append(m.jobs, m.openings...) {
+		m.wg.Go(j)
+	}
+	m.jobs, m.openings = m.jobs[:0], nil
 	news := len(m.outbox) > 0
 	m.mu.Unlock()
 	if mine {
@@ -281,6 +300,7 @@ func (m *Mesh) step(own *link.Link, f func(now time.Time)) {
 	if news {
 		m.deliver()
 	}
+	return job
 }
 
 // deliver tells the program what has happened. Only one call at a time does; what
@@ -320,13 +340,6 @@ func (m *Mesh) runClock() {
 	}
 }
 
-// spawn starts a goroutine that Close waits for. It is called with mu held.
-func (m *Mesh) spawn(f func()) {
-	if !m.closed {
-		m.wg.Go(f)
-	}
-}
-
 // sideEffects is how core acts on a Mesh. Its methods are called with mu held.
 type sideEffects Mesh
 
@@ -357,16 +370,16 @@ func (fx *sideEffects) end(id link.LinkID) {
 func (fx *sideEffects) dial(p *peer, s *seed) {
 	m := (*Mesh)(fx)
 	if p != nil {
-		addrs := append([]netip.AddrPort(nil), p.addrs...)
-		m.spawn(func() { m.dialPeer(p, addrs) })
+		addrs := slices.Clone(p.addrs)
+		m.jobs = append(m.jobs, func() { m.dialPeer(p, addrs) })
 	} else {
-		m.spawn(func() { m.dialSeed(s) })
+		m.jobs = append(m.jobs, func() { m.dialSeed(s) })
 	}
 }
 
 func (fx *sideEffects) openConn(s *session) {
 	m, number, token := (*Mesh)(fx), s.number, s.secret.Token(s.number)
-	m.spawn(func() { m.openConn(s, number, token) })
+	m.openings = append(m.openings, func() { m.openConn(s, number, token) })
 }
 
 func (fx *sideEffects) expect(s *session) {

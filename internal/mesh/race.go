@@ -36,7 +36,23 @@ func race(ctx context.Context, dial func(context.Context, netip.AddrPort) (net.C
 	if len(addrs) == 0 {
 		return errNoAddress
 	}
-	ctx, cancel := context.WithTimeout(ctx, dialTime+time.Duration(len(addrs)-1)*stagger)
+	// Most of the time the first socket is all it takes, and needs no goroutine.
+	first, cancelFirst := context.WithTimeout(ctx, stagger)
+	conn, err := dial(first, addrs[0])
+	cancelFirst()
+	if err == nil {
+		var done bool
+		if done, err = try(conn, addrs[0]); done {
+			return err
+		}
+	}
+	queue := slices.Clone(addrs)
+	if definite(err) {
+		if queue = queue[1:]; len(queue) == 0 {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTime+time.Duration(len(queue)-1)*stagger)
 	results := make(chan result)
 	open := 0
 	defer func() {
@@ -48,11 +64,9 @@ func race(ctx context.Context, dial func(context.Context, netip.AddrPort) (net.C
 		}
 	}()
 
-	queue := slices.Clone(addrs)
 	begun := make(map[netip.AddrPort]int)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	err := error(nil)
 	for {
 		select {
 		case <-timer.C:
