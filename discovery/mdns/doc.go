@@ -19,6 +19,9 @@
 //   - the life of our records is told to one-shot questions that set the
 //     unicast-response bit, which no legacy resolver does (6.7)
 //   - a one-shot question heard over both families is answered over one
+//   - the first question after joining is one-shot, with known answers, though
+//     continuous ones follow it (5.1, 5.2)
 //   - SRV and address records are not refreshed when they grow old (5.2)
+//   - address records count only beside the SRV record that names their host
 //   - a contested name is defended ever more rarely, and never changed (9)
 package mdns

@@ -489,7 +489,7 @@ func (e *engine) contested(now time.Time, n *node, src netip.Addr, m *message) {
 			continue
 		}
 		for i := range m.records {
-			if r := &m.records[i]; r.typ == dnsmessage.TypeSRV && r.name == fold(n.instance) && r.port != 0 {
+			if r := &m.records[i]; r.typ == dnsmessage.TypeSRV && r.name == n.key && r.port != 0 {
 				s.twinTold = now
 				s.report.sink.Found(discovery.Candidate{
 					ID: s.self.ID, Addrs: []netip.AddrPort{netip.AddrPortFrom(src, r.port)}, Source: source,
@@ -502,7 +502,7 @@ func (e *engine) contested(now time.Time, n *node, src netip.Addr, m *message) {
 
 // own reports whether an instance is a node of this process.
 func (e *engine) own(key string) bool {
-	return slices.ContainsFunc(e.sessions, func(s *session) bool { return fold(s.node.instance) == key })
+	return slices.ContainsFunc(e.sessions, func(s *session) bool { return s.node.key == key })
 }
 
 // forget makes an instance that was dropped new to all nodes.

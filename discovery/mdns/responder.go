@@ -82,6 +82,7 @@ const (
 type node struct {
 	service  string // folded
 	instance string // as shown
+	key      string // instance, folded; set by add
 	host     string
 	port     uint16
 	txt      []string
@@ -169,6 +170,7 @@ func newResponder(random func() float64) *responder {
 
 // add begins to announce and to answer for a node.
 func (r *responder) add(now time.Time, n *node) {
+	n.key = fold(n.instance)
 	n.sent = map[link]*[kindCount]time.Time{}
 	n.pending = map[link]*pending{}
 	n.bursts = map[int]*burst{}
@@ -570,7 +572,7 @@ func (n *node) match(q question, index int) kinds {
 		if q.typ == dnsmessage.TypePTR || q.typ == typeANY {
 			return kindEnum
 		}
-	case fold(n.instance):
+	case n.key:
 		switch q.typ {
 		case dnsmessage.TypeSRV:
 			return kindSRV
@@ -689,19 +691,18 @@ func (n *node) known(m *message, k kinds, index int) (found kinds) {
 // contested reports whether a message claims a name of the node with other data:
 // a response as its answers, a probe as its authority (RFC 6762, 8.1 and 9).
 func (n *node) contested(m *message) bool {
-	instance := fold(n.instance)
 	for i := range m.records {
 		r := &m.records[i]
 		if m.response == (r.section == inAuthority) || r.ttl == 0 {
 			continue
 		}
 		switch {
-		case r.name == instance && r.typ == dnsmessage.TypeSRV:
+		case r.name == n.key && r.typ == dnsmessage.TypeSRV:
 			if r.port != n.port || fold(r.target) != n.host {
 				return true
 			}
-		case r.name == instance && r.typ == dnsmessage.TypeTXT:
-			if !r.same(&record{name: instance, typ: r.typ, txt: n.txt}) {
+		case r.name == n.key && r.typ == dnsmessage.TypeTXT:
+			if !r.same(&record{name: n.key, typ: r.typ, txt: n.txt}) {
 				return true
 			}
 		case r.name == n.host && r.addr.IsValid():

@@ -30,6 +30,7 @@ type sockets struct {
 	receive func(Packet)
 	v4      *socket
 	v6      *socket
+	denied  error // why there is no socket of a family that the machine has
 	readers sync.WaitGroup
 }
 
@@ -49,6 +50,11 @@ func openSockets(port uint16, receive func(Packet)) (Transport, error) {
 	s.v6, err6 = openSocket("udp6", port)
 	if s.v4 == nil && s.v6 == nil {
 		return nil, errors.Join(err4, err6)
+	}
+	for _, err := range []error{err4, err6} {
+		if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) {
+			s.denied = err
+		}
 	}
 	for _, k := range []*socket{s.v4, s.v6} {
 		if k != nil {
@@ -106,7 +112,7 @@ func sharePort(fd int) error {
 }
 
 func (s *sockets) Join(ifs []Interface) error {
-	var errs []error
+	errs := []error{s.denied}
 	for _, k := range []*socket{s.v4, s.v6} {
 		if k != nil && k.groups {
 			errs = append(errs, k.join(ifs))
