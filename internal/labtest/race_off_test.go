@@ -1,0 +1,7 @@
+//go:build linux && !race
+
+package labtest
+
+// raceEnabled is whether the test binary, and with it all nodes, is built to
+// detect data races. It is bigger and slower then.
+const raceEnabled = false
