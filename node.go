@@ -65,11 +65,7 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 		subs:    make(map[*subscription]struct{}),
 		foreign: make(map[string]discovery.Foreign),
 	}
-	state, err := netwatch.Snapshot()
-	if err != nil {
-		cfg.Logger.Warn("cannot list the network interfaces", "err", err)
-	}
-	n.state.Store(&state)
+	n.state.Store(new(netwatch.State))
 	listeners, err := mesh.Listen(ctx, cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("tcpnet: join %q: %w", cfg.Name, err)
@@ -82,7 +78,12 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 		}
 	}
 	n.mesh = mesh.New(n.meshConfig(listeners))
-	n.unwake = netwatch.Subscribe(n.networkChanged)
+	n.unwake = netwatch.Subscribe(n.networkChanged) // before the first look: what changes after it is told
+	state, err := netwatch.Snapshot()
+	if err != nil {
+		cfg.Logger.Warn("cannot list the network interfaces", "err", err)
+	}
+	n.state.Store(&state)
 	self := discovery.Self{
 		Cluster:    cfg.Name,
 		ID:         string(cfg.ID),

@@ -757,6 +757,7 @@ func (c *core) goodbye(now time.Time, id link.LinkID, m link.Goodbye) {
 	switch m.Code {
 	case link.CodeLeaving, link.CodeClosed:
 		p := s.peer
+		c.forgetLeft(now)
 		p.left = true
 		p.dial.stop()
 		open := s.state == connOpen
@@ -771,6 +772,20 @@ func (c *core) goodbye(now time.Time, id link.LinkID, m link.Goodbye) {
 	default:
 		c.fx.end(id)
 		c.closed(now, id, goodbyeError(m))
+	}
+}
+
+// rememberLeft is how long a peer that said goodbye is remembered, so that others
+// who have not heard it yet do not make us dial it.
+const rememberLeft = 5 * time.Minute
+
+// forgetLeft forgets the peers that left a while ago: with random IDs none of them
+// comes back.
+func (c *core) forgetLeft(now time.Time) {
+	for _, p := range c.peers {
+		if p.left && p.sess == nil && !p.dial.dialing && now.Sub(p.dial.since) > rememberLeft && !c.contested(p) {
+			delete(c.peers, p.id)
+		}
 	}
 }
 
