@@ -26,6 +26,7 @@ func main() {
 		}
 		o, err := parse(it, os.Args[2:])
 		if err == nil {
+			fmt.Println(heading())
 			err = it.run(o)
 		}
 		if err != nil {
