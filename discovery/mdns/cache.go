@@ -175,6 +175,7 @@ func (c *cache) handle(now time.Time, nm *netmap, index int, src netip.Addr, m *
 		ttl := time.Duration(min(r.ttl, maxTTL)) * time.Second
 		switch r.typ {
 		case dnsmessage.TypePTR:
+			in.label = label // a record's own name is folded, this is as people wrote it
 			ptrAnswer = ptrAnswer || r.section == inAnswer
 			in.setPointer(pointer{index: index, ttl: ttl, received: now, jitter: c.random() * 0.02, short: r.ttl <= legacyTTL})
 		case dnsmessage.TypeSRV:
