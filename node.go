@@ -192,7 +192,9 @@ func (n *Node) networkChanged(e netwatch.Event) {
 	n.mesh.NetworkChanged(func(a netip.Addr) bool {
 		for _, i := range e.State {
 			for _, p := range i.Prefixes {
-				if p.Addr() == a.WithZone("") || a.IsLoopback() {
+				// An interface that is down keeps its IPv4 addresses and
+				// carries nothing.
+				if i.Flags&net.FlagUp != 0 && p.Addr() == a.WithZone("") || a.IsLoopback() {
 					return false
 				}
 			}
