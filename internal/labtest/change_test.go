@@ -57,7 +57,7 @@ func TestAnAddressChanges(t *testing.T) {
 	for i := range 2 {
 		old := ms[0].to(ms[1]).local.Addr()
 		begin := time.Now()
-		hs[0].IP(fmt.Sprintf("address add 10.1.99.%d/16 dev eth0", i+1), fmt.Sprintf("address del %v/16 dev eth0", old))
+		hs[0].IP(fmt.Sprintf("address del %v/16 dev eth0", old), fmt.Sprintf("address add 10.1.99.%d/16 dev eth0", i+1))
 		c.await(patience, func() error {
 			for _, m := range ms[1:] {
 				if x := ms[0].live[m.id]; x == nil || x.local.Addr() == old {
