@@ -500,6 +500,18 @@ func (s *sink) Found(c discovery.Candidate) {
 	(*Node)(s).mesh.Found(c)
 }
 
+// Connected returns the IDs of the peers, which discovery need not look for.
+func (s *sink) Connected() []string {
+	n := (*Node)(s)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := make([]string, 0, len(n.conns))
+	for id := range n.conns {
+		all = append(all, string(id))
+	}
+	return all
+}
+
 // maxForeign is how many foreign services are remembered.
 const maxForeign = 256
 

@@ -72,6 +72,14 @@ type Sink interface {
 	Foreign(Foreign)
 }
 
+// Connected is implemented by sinks that can tell whom their node is connected to.
+// A discoverer need not ask for those. Like the methods of [Sink], Connected does
+// not block.
+type Connected interface {
+	// Connected returns the IDs of the nodes that there is a connection to.
+	Connected() []string
+}
+
 // Discoverer finds candidates. An implementation is safe for concurrent use, and
 // one value may serve several nodes at once.
 type Discoverer interface {

@@ -423,12 +423,18 @@ func (c *cache) known(service string) (n int) {
 }
 
 // answers returns the PTR records of a service type that are known on an
-// interface with more than half of their life ahead (RFC 6762, 7.1). Those that
-// came with the short life of a legacy reply (6.7) are not worth listing.
-func (c *cache) answers(now time.Time, service string, index int) []record {
+// interface with more than half of their life ahead (RFC 6762, 7.1), and those of
+// the instances that are connected. Those that came with the short life of a legacy
+// reply (6.7) are not worth listing.
+func (c *cache) answers(now time.Time, service string, index int, connected []string) []record {
 	var rs []record
+	for _, label := range connected {
+		rs = append(rs, record{
+			name: service, typ: dnsmessage.TypePTR, ttl: otherTTL, target: label + "." + service,
+		})
+	}
 	for _, in := range c.instances {
-		if in.service != service {
+		if in.service != service || slices.Contains(connected, in.label) {
 			continue
 		}
 		for i := range in.ptrs {

@@ -310,14 +310,14 @@ func TestCacheKnownAnswers(t *testing.T) {
 		hint[i].ttl = min(hint[i].ttl, legacyTTL)
 	}
 	w.hear(hint...)
-	if rs := w.cache.answers(w.now, chat, 2); len(rs) != 1 || rs[0].ttl != otherTTL || rs[0].target != "AB."+chat {
+	if rs := w.cache.answers(w.now, chat, 2, nil); len(rs) != 1 || rs[0].ttl != otherTTL || rs[0].target != "AB."+chat {
 		t.Errorf("known: %+v", rs)
 	}
-	if rs := w.cache.answers(w.now, chat, 1); len(rs) != 0 {
+	if rs := w.cache.answers(w.now, chat, 1, nil); len(rs) != 0 {
 		t.Errorf("known on another interface: %+v", rs)
 	}
 	w.after(otherTTL * time.Second / 2)
-	if rs := w.cache.answers(w.now, chat, 2); len(rs) != 0 {
+	if rs := w.cache.answers(w.now, chat, 2, nil); len(rs) != 0 {
 		t.Errorf("known after half of the life: %+v", rs)
 	}
 }

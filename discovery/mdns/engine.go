@@ -546,7 +546,9 @@ func (e *engine) advance(now time.Time) {
 	e.transmit(e.responder.advance(now))
 	for name, v := range e.services {
 		if due := v.querier.dueAt(); !due.IsZero() && !now.Before(due) {
-			answers := func(index int) []record { return append(v.answers(index), e.cache.answers(now, name, index)...) }
+			answers := func(index int) []record {
+				return append(v.answers(index), e.cache.answers(now, name, index, v.connected())...)
+			}
 			e.transmit(v.querier.advance(now, e.cache.known(name), answers, e.newOneShot, e.port != nil))
 		}
 	}
@@ -556,6 +558,29 @@ func (e *engine) advance(now time.Time) {
 	if !e.closing.IsZero() && !now.Before(e.closing) {
 		e.closeOneShot()
 	}
+}
+
+// connected are the instances that all nodes of the process are connected to. They
+// count as known answers, which spares everybody their replies, although RFC 6762,
+// 7.1 means records from the cache: that the instance is there is known for certain.
+func (v *service) connected() []string {
+	var all []string
+	for i, s := range v.sessions {
+		c, ok := s.report.sink.(discovery.Connected)
+		if !ok {
+			return nil
+		}
+		ids := c.Connected()
+		if i == 0 {
+			all = ids
+		} else {
+			all = slices.DeleteFunc(all, func(id string) bool { return !slices.Contains(ids, id) })
+		}
+	}
+	for i := range all {
+		all[i] = instanceLabel(all[i])
+	}
+	return all
 }
 
 // answers are the PTR records of the process's own nodes. They are known answers

@@ -95,11 +95,15 @@ func (q *querier) restart(now time.Time, links []link, changed func(index int) b
 			continue
 		}
 		fresh := &asking{due: due}
+		if l.v6 && slices.Contains(links, link{l.index, false}) {
+			// Most of the answers come by IPv4.
+			fresh.due = due.Add(firstInterval)
+		}
 		fresh.anew = a != nil
 		if a != nil && !a.last.IsZero() {
 			// Interfaces may come and go quickly.
 			fresh.last = a.last
-			if earliest := a.last.Add(firstInterval); earliest.After(due) {
+			if earliest := a.last.Add(firstInterval); earliest.After(fresh.due) {
 				fresh.due = earliest
 			}
 		}

@@ -89,31 +89,30 @@ func TestIntervalDoesNotOverflow(t *testing.T) {
 	}
 }
 
-// The first question is a one-shot one (RFC 6762, 5.1) unless many are known.
+// The first question is a one-shot one (RFC 6762, 5.1) unless many are known. On an
+// interface with both families it is asked by IPv6 a second later.
 func TestFirstQuestion(t *testing.T) {
 	for _, known := range []int{0, manyKnown - 1, manyKnown} {
 		a := newAsker(t, eth4, eth6)
 		a.known = known
-		a.run(time.Second / 2)
+		a.run(2 * time.Second)
 		many := known >= manyKnown
-		answers := map[link]int{}
+		rounds := map[link]int{}
 		for _, e := range a.sent {
-			answers[e.link] += len(e.m.records)
-			if e.oneShot == many || many == (e.m.id != 0) || len(e.m.questions) > 0 && e.m.questions[0].unicast == many {
-				t.Errorf("%d known: one-shot %v, ID %d", known, e.oneShot, e.m.id)
-			}
-		}
-		for _, l := range []link{eth4, eth6} {
-			if n, ok := answers[l]; !ok || n != known {
+			if n := len(e.m.records); n != known {
 				t.Errorf("%d known: asked with %d known answers", known, n)
 			}
-		}
-		a.sent = nil
-		a.run(time.Second)
-		for _, e := range a.sent {
-			if e.oneShot || e.m.id != 0 {
-				t.Errorf("then, %d known: one-shot %v, ID %d", known, e.oneShot, e.m.id)
+			first := rounds[e.link] == 0
+			rounds[e.link]++
+			if oneShot := first && !many; e.oneShot != oneShot || oneShot == (e.m.id == 0) || e.m.questions[0].unicast != oneShot {
+				t.Errorf("%d known, question %d: one-shot %v, ID %d", known, rounds[e.link], e.oneShot, e.m.id)
 			}
+			if late := e.at >= time.Second; first && late != e.link.v6 {
+				t.Errorf("first asked on %v after %v", e.link, e.at)
+			}
+		}
+		if rounds[eth4] != 2 || rounds[eth6] != 1 {
+			t.Errorf("asked %v times", rounds)
 		}
 	}
 }

@@ -91,7 +91,7 @@ type node struct {
 
 	sent     map[link]*[kindCount]time.Time
 	pending  map[link]*pending
-	bursts   map[int]*burst // by interface
+	bursts   map[link]*burst
 	defences int
 	defended time.Time
 }
@@ -103,7 +103,12 @@ type pending struct {
 	defence bool
 }
 
-// A burst is a series of announcements on an interface.
+// secondFamily is how much later than by IPv4 a node announces itself by IPv6 on an
+// interface that has both: nearly everybody has heard it by then and need not be
+// woken twice. RFC 6762, 20 asks that both are served, not that it be at once.
+const secondFamily = 250 * time.Millisecond
+
+// A burst is a series of announcements on a link.
 type burst struct {
 	done int
 	due  time.Time
@@ -173,11 +178,19 @@ func (r *responder) add(now time.Time, n *node) {
 	n.key = fold(n.instance)
 	n.sent = map[link]*[kindCount]time.Time{}
 	n.pending = map[link]*pending{}
-	n.bursts = map[int]*burst{}
+	n.bursts = map[link]*burst{}
 	r.nodes = append(r.nodes, n)
-	for index := range n.addrs {
-		n.bursts[index] = &burst{due: now}
+	for _, l := range n.links {
+		n.burst(now, l)
 	}
+}
+
+// burst begins to announce n on a link.
+func (n *node) burst(now time.Time, l link) {
+	if l.v6 && slices.Contains(n.links, link{l.index, false}) {
+		now = now.Add(secondFamily)
+	}
+	n.bursts[l] = &burst{due: now}
 }
 
 // remove ends that and returns the goodbye (RFC 6762, 10.1).
@@ -206,9 +219,9 @@ func (r *responder) remove(n *node) []transmission {
 func (r *responder) move(now time.Time, n *node, addrs map[int][]netip.Addr, links []link, changed func(index int) bool) {
 	before := n.addrs
 	n.addrs, n.links = addrs, links
-	for index := range n.bursts {
-		if _, ok := n.addrs[index]; !ok {
-			delete(n.bursts, index)
+	for l := range n.bursts {
+		if !slices.Contains(n.links, l) {
+			delete(n.bursts, l)
 		}
 	}
 	for l := range n.pending {
@@ -222,9 +235,9 @@ func (r *responder) move(now time.Time, n *node, addrs map[int][]netip.Addr, lin
 			delete(n.sent, l)
 		}
 	}
-	for index := range n.addrs {
-		if !slices.Equal(before[index], addrs[index]) || changed(index) {
-			n.bursts[index] = &burst{due: now}
+	for _, l := range n.links {
+		if !slices.Equal(before[l.index], addrs[l.index]) || changed(l.index) {
+			n.burst(now, l)
 		}
 	}
 }
@@ -383,8 +396,8 @@ func (r *responder) advance(now time.Time) []transmission {
 	}
 	for _, n := range r.nodes {
 		for _, l := range n.links { // not in random order: the first is heard first
-			if b := n.bursts[l.index]; b != nil && !now.Before(b.due) {
-				out = append(out, n.announce(now, l.index, b)...)
+			if b := n.bursts[l]; b != nil && !now.Before(b.due) {
+				out = append(out, n.announce(now, l, b)...)
 			}
 		}
 	}
@@ -399,48 +412,24 @@ func (r *responder) advance(now time.Time) []transmission {
 	return out
 }
 
-// announce multicasts all of a node's records on an interface and plans the next
-// time.
-func (n *node) announce(now time.Time, index int, b *burst) []transmission {
-	ready := now
-	for _, l := range n.links {
-		if l.index == index {
-			if t := n.allowed(l, kindService, againAfter); t.After(ready) {
-				ready = t
-			}
-		}
-	}
-	if ready.After(now) {
+// announce multicasts all of a node's records on a link and plans the next time.
+func (n *node) announce(now time.Time, l link, b *burst) []transmission {
+	if ready := n.allowed(l, kindService, againAfter); ready.After(now) {
 		b.due = ready
 		return nil
 	}
 	if b.done++; b.done == announcements {
-		delete(n.bursts, index)
+		delete(n.bursts, l)
 	} else {
 		b.due = now.Add(time.Second << (b.done - 1))
 	}
-	rs := n.records(kindService, inAnswer, index)
-	var out []transmission
-	var payload []transmission
-	for _, l := range n.links {
-		if l.index != index {
-			continue
-		}
-		if payload == nil {
-			payload = multicast(l, packetAnnouncement, rs)
-		}
-		for _, t := range payload {
-			t.link = l
-			out = append(out, t)
-		}
-		n.mark(now, l, kindService)
-		if p := n.pending[l]; p != nil {
-			if p.kinds &^= kindService; p.kinds == 0 {
-				delete(n.pending, l)
-			}
+	n.mark(now, l, kindService)
+	if p := n.pending[l]; p != nil {
+		if p.kinds &^= kindService; p.kinds == 0 {
+			delete(n.pending, l)
 		}
 	}
-	return out
+	return multicast(l, packetAnnouncement, n.records(kindService, inAnswer, l.index))
 }
 
 // multicasts collects the pending answers that are due, of all nodes of a link in

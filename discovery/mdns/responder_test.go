@@ -129,15 +129,19 @@ func TestAnnouncements(t *testing.T) {
 	}
 }
 
-// Both families of an interface carry the same packet.
+// Both families of an interface carry the same packet, IPv6 a moment later.
 func TestAnnouncementTwins(t *testing.T) {
 	s := newQuietStage(t)
 	s.n.links = []link{eth4, eth6}
 	s.r.add(s.now, s.n)
-	s.run(0)
+	s.run(time.Second / 2)
 	if len(s.sent) != 2 || string(s.sent[0].payload) != string(s.sent[1].payload) {
-		t.Errorf("sent %d packets, not two alike", len(s.sent))
+		t.Fatalf("sent %d packets, not two alike", len(s.sent))
 	}
+	if s.sent[0].link != eth4 || s.sent[1].link != eth6 {
+		t.Errorf("sent on %v, then on %v", s.sent[0].link, s.sent[1].link)
+	}
+	s.want(0, secondFamily)
 }
 
 func TestAnswerMatches(t *testing.T) {
