@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -13,23 +14,29 @@ import (
 // openConn dials the connection of this number (PROTOCOL.md section 6).
 func (m *Mesh) openConn(s *session, number uint64, token link.Token) {
 	first := append(link.AppendPreface(nil, link.KindConn), token[:]...)
-	err := race(m.ctx, m.cfg.Dial, []netip.AddrPort{s.remote}, func(conn net.Conn, _ netip.AddrPort) (bool, error) {
-		conn.SetDeadline(time.Now().Add(dialTime))
+	err := race(m.ctx, []netip.AddrPort{s.remote}, &m.room, func(ctx context.Context, a netip.AddrPort, win func() bool) error {
+		conn, keep, err := m.dial(ctx, a)
+		if err != nil {
+			return err
+		}
+		conn.SetDeadline(time.Now().Add(handshakeTime))
 		var answer [1]byte
-		if _, err := conn.Write(first); err != nil {
-			conn.Close()
-			return false, err
+		if _, err = conn.Write(first); err == nil {
+			_, err = io.ReadFull(conn, answer[:])
 		}
-		if _, err := io.ReadFull(conn, answer[:]); err != nil {
-			conn.Close()
-			return false, err
+		if err == nil && answer[0] != link.Accepted {
+			err = fmt.Errorf("%w: answered %#x to a token", link.ErrProtocol, answer[0])
 		}
-		if answer[0] != link.Accepted {
+		if err != nil {
 			conn.Close()
-			return false, fmt.Errorf("%w: answered %#x to a token", link.ErrProtocol, answer[0])
+			return err
+		}
+		if !win() || !keep() {
+			conn.Close()
+			return context.Canceled
 		}
 		m.connUp(s, number, conn)
-		return true, nil
+		return nil
 	})
 	if err != nil {
 		m.step(nil, func(now time.Time) { m.core.connFailed(now, s, number) })

@@ -327,6 +327,9 @@ func (c *core) dialFailed(now time.Time, p *peer, s *seed, code link.Code, err e
 	switch {
 	case p.sess != nil || p.left:
 		p.dial.stop()
+	case p.id == c.id && code == 0:
+		// Nobody is where another node with the own ID was said to be.
+		delete(c.peers, p.id)
 	case len(p.addrs) == 0 && !c.contested(p):
 		delete(c.peers, p.id)
 	default:
@@ -632,16 +635,21 @@ func (c *core) ping(now time.Time, s *session) {
 	c.fx.send(s.id, link.AppendPing(nil, link.FramePing, link.Ping{Nonce: s.nonce, Digest: c.digest}))
 }
 
-// The time that a probe waits (PROTOCOL.md section 5.2).
+// The time that a probe waits (PROTOCOL.md section 5.2): long enough for the kernel
+// to repeat what is lost, and longer on a link that is hardly there yet, because a
+// second one made at the same time is then the likelier reason for the question.
 const (
-	probeLeast = 250 * time.Millisecond
-	probeMost  = time.Second
+	probeTime = time.Second
+	probeNew  = 3 * time.Second // since the link was committed
 )
 
 func (c *core) startProbe(now time.Time, s *session) {
 	c.ping(now, s)
 	s.probing = s.nonce
-	s.probe = now.Add(min(max(2*s.rtt, probeLeast), probeMost))
+	s.probe = now.Add(probeTime)
+	if !s.peer.arb.Restarted() {
+		s.probe = later(s.probe, s.since.Add(probeNew))
+	}
 	c.at(s.probe)
 }
 
@@ -712,7 +720,6 @@ func (c *core) networkChanged(now time.Time, gone func(netip.Addr) bool) {
 		}
 		if gone(s.local.Addr()) && s.probe.IsZero() {
 			c.startProbe(now, s)
-			s.probe = now.Add(probeMost)
 		} else {
 			c.ping(now, s)
 		}
@@ -799,6 +806,7 @@ func (c *core) leave(now time.Time, code link.Code) {
 		} else if !s.adopted {
 			c.fx.send(s.id, link.AppendReject(nil, link.Reject{Code: link.CodeLeaving}))
 			c.fx.end(s.id)
+			c.forget(now, s, link.CodeLeaving)
 		}
 	}
 }

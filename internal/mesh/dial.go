@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -23,8 +24,8 @@ func (a *answer) Unwrap() error { return a.err }
 
 // dialPeer makes one attempt at a peer.
 func (m *Mesh) dialPeer(p *peer, addrs []netip.AddrPort) {
-	err := race(m.ctx, m.cfg.Dial, addrs, func(conn net.Conn, a netip.AddrPort) (bool, error) {
-		return m.shakeHands(conn, a, p, nil)
+	err := race(m.ctx, addrs, &m.room, func(ctx context.Context, a netip.AddrPort, win func() bool) error {
+		return m.dialLink(ctx, a, p, nil, win)
 	})
 	m.attemptFailed(p, nil, err)
 }
@@ -33,11 +34,23 @@ func (m *Mesh) dialPeer(p *peer, addrs []netip.AddrPort) {
 func (m *Mesh) dialSeed(s *seed) {
 	addrs, err := m.cfg.Resolve(m.ctx, s.text)
 	if err == nil {
-		err = race(m.ctx, m.cfg.Dial, addrs, func(conn net.Conn, a netip.AddrPort) (bool, error) {
-			return m.shakeHands(conn, a, nil, s)
+		err = race(m.ctx, addrs, &m.room, func(ctx context.Context, a netip.AddrPort, win func() bool) error {
+			return m.dialLink(ctx, a, nil, s, win)
 		})
 	}
 	m.attemptFailed(nil, s, err)
+}
+
+// dial opens a socket that is closed when ctx ends, until keep is called, which
+// reports false if that has happened.
+func (m *Mesh) dial(ctx context.Context, addr netip.AddrPort) (conn net.Conn, keep func() bool, err error) {
+	within, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	conn, err = m.cfg.Dial(within, addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	return conn, context.AfterFunc(ctx, func() { conn.Close() }), nil
 }
 
 // attemptFailed tells core of an attempt that has not led to a link.
@@ -53,15 +66,18 @@ func (m *Mesh) attemptFailed(p *peer, s *seed, err error) {
 	m.step(nil, func(now time.Time) { m.core.dialFailed(now, p, s, code, err) })
 }
 
-// shakeHands is the dialler's side of the handshake, with a peer or a seed. It is
-// done when core knows the link, or when it is of no use to try another address.
-func (m *Mesh) shakeHands(conn net.Conn, addr netip.AddrPort, p *peer, sd *seed) (done bool, err error) {
+// dialLink dials a link to a peer or a seed: the dialler's side of the handshake.
+func (m *Mesh) dialLink(ctx context.Context, addr netip.AddrPort, p *peer, sd *seed, win func() bool) error {
+	conn, keep, err := m.dial(ctx, addr)
+	if err != nil {
+		return err
+	}
 	var target link.ID
-	attempt := (*schedule)(nil)
+	var sched *schedule
 	if p != nil {
-		target, attempt = p.id, &p.dial
+		target, sched = p.id, &p.dial
 	} else {
-		attempt = &sd.dial
+		sched = &sd.dial
 	}
 	begin := time.Now()
 	conn.SetDeadline(begin.Add(handshakeTime))
@@ -71,47 +87,32 @@ func (m *Mesh) shakeHands(conn net.Conn, addr netip.AddrPort, p *peer, sd *seed)
 	l := m.newLink(conn, true)
 	if _, err := conn.Write(first); err != nil {
 		l.Close()
-		return false, fmt.Errorf("send HELLO to %v: %w", addr, err)
+		return fmt.Errorf("send HELLO to %v: %w", addr, err)
 	}
 	h, err := readHello(l)
 	if err != nil {
 		l.Close()
-		var a *answer
-		if errors.As(err, &a) {
-			switch a.code {
-			case link.CodeSelf:
-				m.step(nil, func(time.Time) { m.core.reachedSelf(addr, p, sd) })
-			case link.CodeWrongNode:
-				m.step(nil, func(time.Time) { p.unlearn(addr) })
-			case link.CodeLeaving:
-				if p != nil {
-					m.step(nil, func(time.Time) { p.left = p.sess == nil })
-				}
-				return true, err
-			case link.CodeDuplicateID, link.CodeRefused, link.CodeBusy:
-				return true, err
-			}
-		}
-		return false, fmt.Errorf("%v: %w", addr, err)
+		m.refused(addr, p, sd, err)
+		return fmt.Errorf("%v: %w", addr, err)
 	}
 	s := &session{
 		id: l.ID, hello: h, dialled: true, seed: sd,
 		remote: addr, local: endpoint(conn.LocalAddr()), rtt: time.Since(begin),
 	}
 	if code, err := m.check(s, target); err != nil {
-		switch code {
-		case link.CodeWrongNode:
-			m.step(nil, func(time.Time) { p.unlearn(addr) })
-		case link.CodeSelf:
-			m.step(nil, func(time.Time) { m.core.reachedSelf(addr, p, sd) })
-		}
 		m.turnAway(l, code, err)
-		return code == link.CodeRefused, &answer{code, err}
+		err = &answer{code, err}
+		m.refused(addr, p, sd, err)
+		return err
 	}
-	job, ok := m.register(l, s, attempt, func() {})
+	if !win() || !keep() {
+		l.Close()
+		return context.Canceled
+	}
+	job, ok := m.register(l, s, sched, func() {})
 	if !ok {
 		l.Close()
-		return true, nil // the mesh is closed
+		return context.Canceled // the mesh is closed
 	}
 	if job == nil && l.Buffered() { // COMMIT often comes with HELLO
 		if job, err = m.frame(l); err != nil {
@@ -122,7 +123,25 @@ func (m *Mesh) shakeHands(conn net.Conn, addr netip.AddrPort, p *peer, sd *seed)
 	if job != nil {
 		job()
 	}
-	return true, nil
+	return nil
+}
+
+// refused takes note of what is to be learned from an answer.
+func (m *Mesh) refused(addr netip.AddrPort, p *peer, sd *seed, err error) {
+	var a *answer
+	if !errors.As(err, &a) {
+		return
+	}
+	m.step(nil, func(time.Time) {
+		switch {
+		case a.code == link.CodeSelf:
+			m.core.reachedSelf(addr, p, sd)
+		case a.code == link.CodeWrongNode && p != nil:
+			p.unlearn(addr)
+		case a.code == link.CodeLeaving && p != nil:
+			p.left = p.sess == nil
+		}
+	})
 }
 
 // readHello reads the acceptor's answer to HELLO.

@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/tcpnet/discovery"
@@ -96,7 +97,8 @@ type Mesh struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	clock  *time.Timer // tells when core wants to run
+	clock  *time.Timer  // tells when core wants to run
+	room   atomic.Int32 // for second sockets, see race
 
 	mu         sync.Mutex // guards what follows
 	core       *core
@@ -142,6 +144,7 @@ func New(cfg Config) *Mesh {
 		clock:    time.NewTimer(time.Hour),
 		log:      newStrangerLog(cfg.Logger),
 	}
+	m.room.Store(int32(max(cfg.Dials/2, 1)))
 	m.gate = newGate(cfg.Pending, cfg.PerAddr)
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.core = newCore(cfg.ID, m.inc, (*sideEffects)(m))

@@ -3,126 +3,184 @@ package mesh
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// How sockets to the addresses of one node are raced (RFC 8305 section 5, with a
-// shorter delay: all are on the local network).
+// How sockets to the addresses of one node are raced (RFC 8305 section 5, with
+// shorter delays: most are on the local network).
 const (
-	stagger = 100 * time.Millisecond // before the next address is tried
-	// A lost SYN costs the kernel a second, a second socket less.
-	hedgeFirst = 200 * time.Millisecond
-	hedges     = 3 // sockets per address, at most
+	// stagger is how long one address is given before the next is tried too.
+	stagger = 100 * time.Millisecond
+	// hedge is how long the whole handshake is given before a second socket to
+	// the same address is tried too, and a third after twice that time. A lost
+	// SYN costs the kernel a second, and lost bytes ever more.
+	hedge = 250 * time.Millisecond
+	// sockets is how many one address gets in one race, and hedged how many
+	// addresses get more than one.
+	sockets = 3
+	hedged  = 3
 )
 
 var errNoAddress = errors.New("no address to dial")
 
-// race dials the addresses, the next when the one before fails or takes its time,
-// and then those again that have neither answered nor refused. Every socket that
-// is established is handed to try, one at a time, until try reports that it is
-// done. It returns the last error if none led to that. try closes what it does
-// not keep.
-func race(ctx context.Context, dial func(context.Context, netip.AddrPort) (net.Conn, error),
-	addrs []netip.AddrPort, try func(net.Conn, netip.AddrPort) (done bool, err error)) error {
-	type result struct {
-		conn net.Conn
-		addr netip.AddrPort
-		err  error
-	}
+// attempt is one socket of a race: it dials the address and goes on until it knows
+// what came of it. It calls win when it has got what it is for; only if that
+// reports true may it keep the socket, and go on for as long as it likes. ctx ends
+// when another attempt has won.
+type attempt func(ctx context.Context, addr netip.AddrPort, win func() bool) error
+
+// race makes attempts at the addresses: the next when the one before fails or
+// takes its time, and then again at those that have neither answered nor refused.
+// It returns nil when one has won and returned, and the last error when all have
+// failed. room is how many second sockets the node may have at once, in all races:
+// a node that is slow because it is busy must not make itself busier.
+func race(ctx context.Context, addrs []netip.AddrPort, room *atomic.Int32, try attempt) error {
 	if len(addrs) == 0 {
 		return errNoAddress
 	}
-	// Most of the time the first socket is all it takes, and needs no goroutine.
-	first, cancelFirst := context.WithTimeout(ctx, stagger)
-	conn, err := dial(first, addrs[0])
-	cancelFirst()
-	if err == nil {
-		var done bool
-		if done, err = try(conn, addrs[0]); done {
-			return err
-		}
-	}
-	queue := slices.Clone(addrs)
-	if definite(err) {
-		if queue = queue[1:]; len(queue) == 0 {
-			return err
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, dialTime+time.Duration(len(queue)-1)*stagger)
-	results := make(chan result)
-	open := 0
-	defer func() {
-		cancel()
-		for ; open > 0; open-- {
-			if r := <-results; r.conn != nil {
-				r.conn.Close()
+	r := &contest{ctx: ctx, try: try, room: room, cancels: make(map[int]context.CancelFunc)}
+	for round := range sockets {
+		for i, a := range addrs {
+			if round == 0 || i < hedged {
+				r.queue = append(r.queue, heat{a, round})
 			}
 		}
-	}()
+	}
+	// The first one needs no goroutine, and mostly no other is needed.
+	first := r.queue[0]
+	r.queue = r.queue[1:]
+	r.mu.Lock()
+	r.timer = time.AfterFunc(r.delay(), r.late)
+	run := r.begin(first)
+	r.mu.Unlock()
+	run()
+	r.wg.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.timer.Stop()
+	if r.won {
+		return nil
+	}
+	return r.err
+}
 
-	begun := make(map[netip.AddrPort]int)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-			if len(queue) == 0 {
-				continue
-			}
-			a := queue[0]
-			queue = queue[1:]
-			if begun[a]++; begun[a] < hedges {
-				queue = append(queue, a)
-			}
-			open++
-			go func() {
-				conn, err := dial(ctx, a)
-				results <- result{conn, a, err}
-			}()
-			// All addresses once, quickly; then again, ever more slowly.
-			round := 0
-			if len(queue) > 0 {
-				round = begun[queue[0]]
-			}
-			wait := stagger
-			if round > 0 {
-				wait = hedgeFirst << (round - 1) / time.Duration(len(addrs))
-			}
-			timer.Reset(wait)
-		case r := <-results:
-			open--
-			if r.err == nil {
-				var done bool
-				done, r.err = try(r.conn, r.addr)
-				if done {
-					return r.err
-				}
-			}
-			if r.err != nil {
-				err = r.err
-			}
-			// Refused, or something else is there: no use in asking again.
-			if definite(r.err) {
-				queue = slices.DeleteFunc(queue, func(a netip.AddrPort) bool { return a == r.addr })
-			}
-			if open == 0 {
-				if len(queue) == 0 {
-					return err
-				}
-				timer.Reset(0)
-			}
-		}
-		if ctx.Err() != nil && open == 0 {
-			if err == nil {
-				err = ctx.Err()
-			}
-			return err
+// contest is a race that is under way.
+type contest struct {
+	ctx  context.Context
+	try  attempt
+	room *atomic.Int32
+	wg   sync.WaitGroup // the attempts but the first
+
+	mu      sync.Mutex // guards what follows
+	queue   []heat     // not begun yet
+	timer   *time.Timer
+	open    int // attempts under way
+	begun   int
+	cancels map[int]context.CancelFunc // of those
+	won     bool
+	err     error // the last one
+}
+
+// heat is an attempt to come: the how manieth at this address.
+type heat struct {
+	addr  netip.AddrPort
+	round int
+}
+
+// delay returns how long to wait before the next heat, counted from the one before.
+// It is called with mu held.
+func (r *contest) delay() time.Duration {
+	if len(r.queue) == 0 {
+		return time.Hour
+	}
+	if next := r.queue[0]; next.round > 0 {
+		return hedge * time.Duration(next.round)
+	}
+	return stagger
+}
+
+// late begins another attempt because the others take their time.
+func (r *contest) late() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.open > 0 {
+		r.nextLocked()
+	}
+}
+
+// nextLocked begins the next attempt, if there is one. It is called with mu held.
+func (r *contest) nextLocked() {
+	if r.won || len(r.queue) == 0 || r.ctx.Err() != nil {
+		return
+	}
+	h := r.queue[0]
+	if h.round > 0 {
+		if r.room.Add(-1) < 0 {
+			r.room.Add(1)
+			r.timer.Reset(r.delay())
+			return
 		}
 	}
+	r.queue = r.queue[1:]
+	run := r.begin(h)
+	r.timer.Reset(r.delay())
+	r.wg.Go(func() {
+		run()
+		if h.round > 0 {
+			r.room.Add(1)
+		}
+	})
+}
+
+// begin takes note of an attempt and returns what makes it. It is called with mu
+// held.
+func (r *contest) begin(h heat) (run func()) {
+	ctx, cancel := context.WithCancel(r.ctx)
+	n := r.begun
+	r.begun++
+	r.open++
+	r.cancels[n] = cancel
+	return func() {
+		err := r.try(ctx, h.addr, func() bool { return r.win(n) })
+		cancel()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.open--
+		delete(r.cancels, n)
+		if r.won || err == nil {
+			r.won = true
+			return
+		}
+		r.err = err
+		if definite(err) { // no use in asking there again
+			r.queue = slices.DeleteFunc(r.queue, func(q heat) bool { return q.addr == h.addr })
+		}
+		if r.open == 0 || definite(err) && len(r.queue) > 0 && r.queue[0].round == 0 {
+			r.nextLocked()
+		}
+	}
+}
+
+// win lets attempt n win, if none has before, and ends the others.
+func (r *contest) win(n int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.won || r.ctx.Err() != nil {
+		return false
+	}
+	r.won = true
+	r.timer.Stop()
+	for i, cancel := range r.cancels {
+		if i != n {
+			cancel()
+		}
+	}
+	return true
 }
 
 // definite reports whether an attempt has an answer that will not change at once.
