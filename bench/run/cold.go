@@ -29,7 +29,7 @@ var loss = comparison{
 func startTogether(l *lan, s system, n int, o options) ([]float64, error) {
 	f := newFleet(l, s)
 	defer f.stop()
-	if err := f.startAll(n); err != nil {
+	if err := f.startAll(n, o.pace); err != nil {
 		return nil, err
 	}
 	at, full, err := f.waitFull(o.limit)

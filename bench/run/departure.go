@@ -98,7 +98,7 @@ func absence(l *lan, s system, n int, o options, away, back func(*fleet) int64) 
 
 // assemble starts n nodes, waits for the full mesh and lets it rest.
 func (f *fleet) assemble(n int, o options) (ok bool, err error) {
-	if err := f.startAll(n); err != nil {
+	if err := f.startAll(n, o.pace); err != nil {
 		return false, err
 	}
 	if _, full, err := f.waitFull(o.limit); err != nil || !full {

@@ -35,11 +35,14 @@ func (f *fleet) start() (*member, error) {
 	return m, nil
 }
 
-// startAll starts n nodes.
-func (f *fleet) startAll(n int) error {
+// startAll starts n nodes, with a pause after each.
+func (f *fleet) startAll(n int, pace time.Duration) error {
 	for range n {
 		if _, err := f.start(); err != nil {
 			return err
+		}
+		if pace > 0 {
+			time.Sleep(pace)
 		}
 	}
 	return nil

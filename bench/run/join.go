@@ -11,7 +11,7 @@ var join = comparison{
 	once: func(l *lan, s system, n int, o options) ([]float64, error) {
 		f := newFleet(l, s)
 		defer f.stop()
-		if err := f.startAll(n); err != nil {
+		if err := f.startAll(n, o.pace); err != nil {
 			return nil, err
 		}
 		if _, full, err := f.waitFull(o.limit); err != nil || !full {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -12,28 +13,23 @@ import (
 var footprint = comparison{
 	title: "memory: the median node of a full mesh",
 	unit:  "see the case",
-	what:  []string{"resident kB", "anonymous kB", "goroutines", "descriptors", "threads"},
+	what:  []string{"resident kB", "anonymous kB", "heap kB", "stack kB", "goroutines", "descriptors", "threads"},
 	once: func(l *lan, s system, n int, o options) ([]float64, error) {
 		f := newFleet(l, s)
 		defer f.stop()
 		if ok, err := f.assemble(n, o); !ok {
 			return nil, err
 		}
-		var columns [5]sample
+		var columns []sample
 		for _, m := range f.members {
-			use, err := memoryOf(m.process.Cmd.Process.Pid)
+			held, err := f.holdings(m)
 			if err != nil {
 				return nil, err
 			}
-			stat, err := f.statOf(m)
-			if err != nil {
-				return nil, err
+			if columns == nil {
+				columns = make([]sample, len(held))
 			}
-			goroutines, err := stat.Value("goroutines")
-			if err != nil {
-				return nil, err
-			}
-			for i, v := range []float64{use.rssKB, use.anonKB, goroutines, use.descriptors, use.threads} {
+			for i, v := range held {
 				columns[i] = append(columns[i], v)
 			}
 		}
@@ -43,6 +39,22 @@ var footprint = comparison{
 		}
 		return figures, nil
 	},
+}
+
+// holdings returns the figures of footprint for one node.
+func (f *fleet) holdings(m *member) ([]float64, error) {
+	use, err := memoryOf(m.process.Cmd.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
+	stat, err := f.statOf(m)
+	if err != nil {
+		return nil, err
+	}
+	heap, err1 := stat.Value("heap")
+	stack, err2 := stat.Value("stack")
+	goroutines, err3 := stat.Value("goroutines")
+	return []float64{use.rssKB, use.anonKB, heap / 1024, stack / 1024, goroutines, use.descriptors, use.threads}, errors.Join(err1, err2, err3)
 }
 
 // memory prints the footprint for each number of nodes and, from it, what one

@@ -16,6 +16,7 @@ type options struct {
 	runs     int           // how often each case is measured
 	limit    time.Duration // the longest that one run waits for one thing
 	settle   time.Duration // rest between a full mesh and what is measured
+	pace     time.Duration // pause after each of many starts
 	window   time.Duration // how long is watched
 	away     time.Duration // how long a split lasts
 	budget   time.Duration // the longest that the whole item may take
@@ -68,6 +69,7 @@ func parse(it item, args []string) (options, error) {
 	fs.IntVar(&o.runs, "runs", o.runs, "runs of each case and system")
 	fs.DurationVar(&o.limit, "limit", o.limit, "the longest that one run waits for one thing")
 	fs.DurationVar(&o.settle, "settle", o.settle, "rest between a full mesh and what is measured")
+	fs.DurationVar(&o.pace, "pace", o.pace, "pause after each start of those that are there `first`")
 	fs.DurationVar(&o.window, "window", o.window, "how long to watch (idle, quiet)")
 	fs.DurationVar(&o.away, "away", o.away, "how long the network is split")
 	fs.DurationVar(&o.budget, "budget", o.budget, "begin no run after this long")
