@@ -237,8 +237,11 @@ func (c *core) addSeed(now time.Time, text string) {
 	c.plan(now, &s.dial, 0, true)
 }
 
-// pump starts the attempts that are due, as many as there is room for: those that
-// have not failed first, and no more than half of the room for the others.
+// pump starts the attempts that are due, as many as there is room for: those at
+// machines that few others are under way to first, then those that have not
+// failed; no more than half of the room is for the others, and three quarters for
+// one machine. So one that is said to have a thousand nodes, and keeps whoever
+// dials waiting, does not keep the others from being dialled.
 func (c *core) pump(now time.Time) {
 	c.wakeDial, c.starved = time.Time{}, false
 	if c.leaving {
@@ -251,7 +254,11 @@ func (c *core) pump(now time.Time) {
 		}
 	}
 	var due []*peer
+	busy := make(map[netip.Addr]int) // attempts under way, by the machine dialled
 	for _, p := range c.peers {
+		if p.dial.dialing {
+			busy[p.machine()]++
+		}
 		if p.sess == nil && !p.dial.due.IsZero() && !p.dial.dialing {
 			if p.dial.due.After(now) {
 				c.atDial(p.dial.due)
@@ -262,13 +269,20 @@ func (c *core) pump(now time.Time) {
 	}
 	slices.SortFunc(due, func(a, b *peer) int {
 		return cmp.Or(
+			cmp.Compare(busy[a.machine()], busy[b.machine()]),
 			cmp.Compare(a.dial.tries, b.dial.tries),
 			a.dial.due.Compare(b.dial.due),
 			a.id.Compare(b.id),
 		)
 	})
 	for _, p := range due {
+		m := p.machine()
+		if busy[m] >= max(c.dials*3/4, 1) {
+			c.starved = true
+			continue
+		}
 		if c.ready(now, &p.dial) {
+			busy[m]++
 			c.start(now, &p.dial)
 			c.fx.dial(p, nil)
 		}

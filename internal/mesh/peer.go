@@ -39,6 +39,14 @@ type peer struct {
 	asking bool        // an answer is awaited
 }
 
+// machine returns the address that stands for the machine that p is on.
+func (p *peer) machine() (a netip.Addr) {
+	if len(p.addrs) > 0 {
+		a = p.addrs[0].Addr()
+	}
+	return a
+}
+
 // learn adds addresses, the most promising first. It reports whether any was new.
 func (p *peer) learn(addrs []netip.AddrPort) (fresh bool) {
 	for i, a := range addrs {
