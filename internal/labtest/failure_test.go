@@ -3,6 +3,9 @@
 package labtest
 
 import (
+	"io"
+	"net"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -250,5 +253,28 @@ func TestTwoNodesWithOneID(t *testing.T) {
 	t.Logf("the second took the place of the first after %v", last.Sub(begin).Round(time.Millisecond))
 	if n := len(first.all(left)); n > 0 {
 		t.Errorf("the first has lost %d connections", n)
+	}
+}
+
+// Leaving does not wait for those who keep a dialler waiting.
+func TestANodeLeavesAtOnceWhateverItDoes(t *testing.T) {
+	l := newLab(t)
+	hs := hosts(l, 2, l.Switch("lan"), lab.NoDAD)
+	c := newCluster(t)
+	called := make(chan struct{}, 1)
+	at := listenOn(t, hs[1], ":0", func(c net.Conn) { // never answers
+		select {
+		case called <- struct{}{}:
+		default:
+		}
+		io.Copy(io.Discard, c)
+		c.Close()
+	})
+	m := c.start(hs[0], seeded(netip.AddrPortFrom(hs[1].Addr(), at.Port()).String())).ready()
+	<-called
+	begin := time.Now()
+	m.shutdown()
+	if took := time.Since(begin); took > soon {
+		t.Errorf("Shutdown took %v", took)
 	}
 }
