@@ -342,7 +342,7 @@ func (j *joining) copyInput(ctx context.Context, node *tcpnet.Node, input io.Rea
 			j.note("a line of the input has more than %d bytes and is broken into several", maxLine)
 		}
 		if !ready {
-			if err := j.awaitReady(waited, node); err != nil {
+			if err := j.awaitReady(waited, node, err == nil || j.eof); err != nil {
 				return err
 			}
 			ready = true
@@ -367,8 +367,12 @@ func (j *joining) copyInput(ctx context.Context, node *tcpnet.Node, input io.Rea
 	}
 }
 
-// awaitReady waits for awaitPeers, and says so if that takes long.
-func (j *joining) awaitReady(waited <-chan error, node *tcpnet.Node) error {
+// awaitReady waits for awaitPeers. If that takes long and something else waits for
+// it, it says so.
+func (j *joining) awaitReady(waited <-chan error, node *tcpnet.Node, say bool) error {
+	if !say {
+		return <-waited
+	}
 	select {
 	case err := <-waited:
 		return err
@@ -428,20 +432,30 @@ func (j *joining) awaitAnybody(ctx context.Context) error {
 
 // watchRejections tells of nodes that are not connected to: once of each and why.
 func (j *joining) watchRejections(ctx context.Context, node *tcpnet.Node) {
+	if j.verbose {
+		return // the log has it
+	}
 	const most = 1000 // a stranger could invent any number
 	told := make(map[string]bool)
-	for e := range node.Events(ctx) {
-		r, ok := e.(tcpnet.Rejected)
-		if !ok || j.verbose { // the log has it
-			continue
-		}
-		line := fmt.Sprintf("rejected %s %s: %s", printableName(string(r.Peer.ID)), printableName(r.Peer.Label), printableName(r.Err.Error()))
-		if errors.Is(r.Err, tcpnet.ErrDuplicateID) {
-			line += fmt.Sprintf("; choose another --id than %s", node.ID())
+	tell := func(line string) {
+		if strings.Contains(line, tcpnet.ErrDuplicateID.Error()) { // several, of one cause
+			line = fmt.Sprintf("rejected: another living node has the ID %s too; choose another --id, or leave it out", node.ID())
 		}
 		if !told[line] && len(told) < most {
 			told[line] = true
 			j.chat("%s", line)
+		}
+	}
+	events := node.Events(ctx)
+	// Seeds are tried at once: this may have been before there were events.
+	for _, s := range node.Status().Seeds {
+		if s.Error != "" {
+			tell(fmt.Sprintf("seed %s: %s", s.Addr, printableName(s.Error)))
+		}
+	}
+	for e := range events {
+		if r, ok := e.(tcpnet.Rejected); ok {
+			tell(fmt.Sprintf("rejected %s %s: %s", printableName(string(r.Peer.ID)), printableName(r.Peer.Label), printableName(r.Err.Error())))
 		}
 	}
 }
