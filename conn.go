@@ -42,13 +42,19 @@ type Conn struct {
 	cancel context.CancelCauseFunc
 
 	ended    atomic.Bool   // ctx is done
+	ending   atomic.Bool   // the peer's end of the stream was read
 	reads    atomic.Uint64 // calls of Read since then
 	reading  atomic.Int32  // calls of WriteTo under way
 	finished chan struct{} // closed when the peer's end of the stream was read, or by Close
 	finish   sync.Once
 	close    sync.Once
 	linger   *time.Timer // guarded by node.mu
+	verdict  *time.Timer // guarded by node.mu: until the cause of the end is known
 }
+
+// verdictTime is how long an end of the stream is left unexplained, so that the
+// link can tell that the peer's process has ended.
+const verdictTime = 50 * time.Millisecond
 
 // lingerTime is how long a connection that has ended stays open without being
 // read.
@@ -111,6 +117,7 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 // readFailed says what an error of the socket's means.
 func (c *Conn) readFailed(op string, err error) error {
 	if err == io.EOF {
+		c.ending.Store(true)
 		c.finish.Do(func() { close(c.finished) })
 		if cause := context.Cause(c.ctx); cause != nil && abrupt(cause) {
 			return fmt.Errorf("tcpnet: %s: %w", op, cause)
@@ -169,7 +176,14 @@ func (c *Conn) Close() error {
 	c.close.Do(func() {
 		err = c.raw.Close()
 		c.finish.Do(func() { close(c.finished) })
-		c.link.Ended(ErrClosed)
+		if c.ending.Load() && !c.ended.Load() {
+			// When a process ends, so do all its sockets, in any order. A
+			// program that closes at the end of the stream would be taken
+			// for the cause.
+			c.node.endLater(c)
+		} else {
+			c.link.Ended(ErrClosed)
+		}
 		c.node.forget(c)
 	})
 	return err

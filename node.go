@@ -408,6 +408,16 @@ func (n *Node) forget(c *Conn) {
 	}
 }
 
+// endLater ends a connection that its program has closed at the end of the stream,
+// unless something else turns out to be the cause meanwhile.
+func (n *Node) endLater(c *Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !c.ended.Load() {
+		c.verdict = time.AfterFunc(verdictTime, func() { c.link.Ended(ErrClosed) })
+	}
+}
+
 // program is the node as its mesh sees it.
 type program Node
 
@@ -441,6 +451,11 @@ func (p *program) Down(up *mesh.Connection, cause error) {
 	}
 	n.mu.Unlock()
 	c.end(cause)
+	n.mu.Lock()
+	if c.verdict != nil {
+		c.verdict.Stop()
+	}
+	n.mu.Unlock()
 	n.cfg.Logger.Info("left", "peer", c.peer.ID, "label", c.peer.Label, "reason", cause)
 	n.mu.Lock()
 	defer n.mu.Unlock()
