@@ -79,8 +79,8 @@ func TestNodesOnLoopbackStayOnTheMachine(t *testing.T) {
 			}
 			for _, p := range packets(t, capture.Frames()) {
 				for _, m := range []*member{a, b} {
-					if strings.Contains(strings.ToUpper(string(p.payload)), string(m.id)) {
-						t.Errorf("%v is told of on the wire by %v", m, p.src)
+					if p.message.Response && strings.Contains(strings.ToUpper(string(p.payload)), string(m.id)) {
+						t.Errorf("%v is announced on the wire by %v: %s", m, p.src, p.message.GoString())
 					}
 				}
 				if slices.ContainsFunc(p.addrs(), netip.Addr.IsLoopback) {
