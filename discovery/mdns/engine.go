@@ -546,10 +546,11 @@ func (e *engine) advance(now time.Time) {
 	e.transmit(e.responder.advance(now))
 	for name, v := range e.services {
 		if due := v.querier.dueAt(); !due.IsZero() && !now.Before(due) {
+			connected := v.connected()
 			answers := func(index int) []record {
-				return append(v.answers(index), e.cache.answers(now, name, index, v.connected())...)
+				return append(v.answers(index), e.cache.answers(now, name, index, connected)...)
 			}
-			e.transmit(v.querier.advance(now, e.cache.known(name), answers, e.newOneShot, e.port != nil))
+			e.transmit(v.querier.advance(now, e.cache.known(name), answers, e.newOneShot, e.port != nil, len(connected) > 0))
 		}
 	}
 	for _, s := range e.sessions {

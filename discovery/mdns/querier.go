@@ -206,12 +206,21 @@ func (q *querier) asked(now time.Time, key string, a *ask) {
 // known, answers are the known answers on an interface, oneShot returns an ID
 // for one-shot questions and multicasting is false when those are all that can
 // be asked.
-func (q *querier) advance(now time.Time, known int, answers func(index int) []record, oneShot func() uint16, multicasting bool) []transmission {
+//
+// heard says that others have heard our announcement and have connected to us by
+// now. Then the first question would bring little that their announcements have not
+// brought or will not bring, and counts as asked: where many start together they
+// would all ask at the worst of times.
+func (q *querier) advance(now time.Time, known int, answers func(index int) []record, oneShot func() uint16, multicasting, heard bool) []transmission {
 	var out []transmission
 	ptr := question{name: q.service, typ: dnsmessage.TypePTR}
 	var id uint16
 	for l, a := range q.links {
 		if now.Before(a.due) {
+			continue
+		}
+		if a.round == 0 && heard && !a.anew && multicasting {
+			q.next(now, a)
 			continue
 		}
 		if a.round == 0 && known < manyKnown || !multicasting {

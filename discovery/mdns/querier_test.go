@@ -15,6 +15,7 @@ type asker struct {
 	t     *testing.T
 	q     *querier
 	known int
+	heard bool
 	start time.Time
 	now   time.Time
 	sent  []event
@@ -37,7 +38,7 @@ func (a *asker) answers(int) (rs []record) {
 func (a *asker) run(d time.Duration) {
 	end := a.now.Add(d)
 	for {
-		for _, t := range a.q.advance(a.now, a.known, a.answers, func() uint16 { return 9 }, true) {
+		for _, t := range a.q.advance(a.now, a.known, a.answers, func() uint16 { return 9 }, true, a.heard) {
 			e := event{at: a.now.Sub(a.start), transmission: t}
 			if err := parse(t.payload, &e.m); err != nil {
 				a.t.Fatal(err)
@@ -114,6 +115,27 @@ func TestFirstQuestion(t *testing.T) {
 		if rounds[eth4] != 2 || rounds[eth6] != 1 {
 			t.Errorf("asked %v times", rounds)
 		}
+	}
+}
+
+// Who has been connected to by then does not ask for the first time.
+func TestFirstQuestionIsSpared(t *testing.T) {
+	a := newAsker(t, eth4)
+	a.heard = true
+	a.run(time.Second)
+	if len(a.sent) != 0 {
+		t.Errorf("asked %d times in the first second", len(a.sent))
+	}
+	a.run(time.Second)
+	if len(a.sent) != 1 || a.sent[0].oneShot {
+		t.Errorf("asked %d times in two seconds", len(a.sent))
+	}
+	// A change of the network makes what is known doubtful.
+	a.sent = nil
+	a.q.restart(a.now, []link{eth4}, func(int) bool { return true })
+	a.run(2 * time.Second)
+	if len(a.sent) == 0 {
+		t.Error("did not ask after a change")
 	}
 }
 

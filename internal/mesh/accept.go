@@ -78,7 +78,7 @@ func (m *Mesh) allowance(a netip.Addr) (n int) {
 }
 
 // serve finds out what a socket that has come in is for.
-func (m *Mesh) serve(conn net.Conn, remote netip.AddrPort, leave func()) {
+func (m *Mesh) serve(conn net.Conn, remote netip.AddrPort, leave func() bool) {
 	conn.SetDeadline(time.Now().Add(handshakeTime))
 	var preface [link.PrefaceLen]byte
 	if n, err := io.ReadFull(conn, preface[:]); err != nil {
@@ -103,7 +103,7 @@ func (m *Mesh) serve(conn net.Conn, remote netip.AddrPort, leave func()) {
 }
 
 // serveLink is the acceptor's side of the handshake, and of the link after it.
-func (m *Mesh) serveLink(conn net.Conn, remote netip.AddrPort, leave func()) {
+func (m *Mesh) serveLink(conn net.Conn, remote netip.AddrPort, leave func() bool) {
 	l := m.newLink(conn, false)
 	defer leave()
 	defer l.Close()
@@ -211,7 +211,7 @@ func reachable(told []netip.AddrPort, s *session) (addrs []netip.AddrPort) {
 
 // register shows core a link whose HELLO has passed all checks, and returns what
 // stepTaking returns. release gives the link's place among the strangers back.
-func (m *Mesh) register(l *link.Link, s *session, attempt *schedule, release func()) (job func(), ok bool) {
+func (m *Mesh) register(l *link.Link, s *session, attempt *schedule, release func() bool) (job func(), ok bool) {
 	job = m.stepTaking(l, func(now time.Time) {
 		ok = true
 		m.links[l.ID] = &entry{l, release}

@@ -14,11 +14,12 @@ import (
 // openConn dials the connection of this number (PROTOCOL.md section 6).
 func (m *Mesh) openConn(s *session, number uint64, token link.Token) {
 	first := append(link.AppendPreface(nil, link.KindConn), token[:]...)
-	err := race(m.ctx, []netip.AddrPort{s.remote}, &m.room, func(ctx context.Context, a netip.AddrPort, win func() bool) error {
+	err := race(m.ctx, []netip.AddrPort{s.remote}, &m.room, func(ctx context.Context, a netip.AddrPort, r *contest) error {
 		conn, keep, err := m.dial(ctx, a)
 		if err != nil {
 			return err
 		}
+		r.established()
 		conn.SetDeadline(time.Now().Add(handshakeTime))
 		var answer [1]byte
 		if _, err = conn.Write(first); err == nil {
@@ -31,7 +32,7 @@ func (m *Mesh) openConn(s *session, number uint64, token link.Token) {
 			conn.Close()
 			return err
 		}
-		if !win() || !keep() {
+		if !r.win(ctx) || !keep() {
 			conn.Close()
 			return context.Canceled
 		}
@@ -44,7 +45,7 @@ func (m *Mesh) openConn(s *session, number uint64, token link.Token) {
 }
 
 // serveConn is the acceptor's side of openConn.
-func (m *Mesh) serveConn(conn net.Conn, remote netip.AddrPort, leave func()) {
+func (m *Mesh) serveConn(conn net.Conn, remote netip.AddrPort, leave func() bool) {
 	defer leave()
 	var token link.Token
 	if _, err := io.ReadFull(conn, token[:]); err != nil {
@@ -55,6 +56,10 @@ func (m *Mesh) serveConn(conn net.Conn, remote netip.AddrPort, leave func()) {
 	c, ok := m.redeem(token)
 	if !ok {
 		conn.Close()
+		return
+	}
+	if !leave() {
+		m.step(nil, func(now time.Time) { m.core.connFailed(now, c.session, c.number) })
 		return
 	}
 	if _, err := conn.Write([]byte{link.Accepted}); err != nil {

@@ -510,6 +510,9 @@ func (c *core) adopt(now time.Time, s *session) {
 // retryMissing brings the attempts at all that are missed forward: one who was
 // missed has come back, perhaps not alone.
 func (c *core) retryMissing(now time.Time) {
+	if len(c.peers) < int(c.digest.Count) { // all are linked
+		return
+	}
 	for _, p := range c.peers {
 		if p.sess == nil && p.met && !p.left && !p.dial.dialing && len(p.addrs) > 0 {
 			p.dial.tries = 0
@@ -950,8 +953,14 @@ func (c *core) tick(now time.Time) {
 			continue // an earlier one took it along
 		}
 		if !s.probe.IsZero() && !s.probe.After(now) {
-			c.unanswered(now, s)
-			continue
+			if now.Sub(s.probe) > tolerance {
+				// This node was not running in time: the answer may lie
+				// unread.
+				s.probe = now.Add(probeTime)
+			} else {
+				c.unanswered(now, s)
+				continue
+			}
 		}
 		if s.adopted && !s.departing {
 			switch s.live.Tick(now) {

@@ -24,8 +24,8 @@ func (a *answer) Unwrap() error { return a.err }
 
 // dialPeer makes one attempt at a peer.
 func (m *Mesh) dialPeer(p *peer, addrs []netip.AddrPort) {
-	err := race(m.ctx, addrs, &m.room, func(ctx context.Context, a netip.AddrPort, win func() bool) error {
-		return m.dialLink(ctx, a, p, nil, win)
+	err := race(m.ctx, addrs, &m.room, func(ctx context.Context, a netip.AddrPort, r *contest) error {
+		return m.dialLink(ctx, a, p, nil, r)
 	})
 	m.attemptFailed(p, nil, err)
 }
@@ -34,8 +34,8 @@ func (m *Mesh) dialPeer(p *peer, addrs []netip.AddrPort) {
 func (m *Mesh) dialSeed(s *seed) {
 	addrs, err := m.cfg.Resolve(m.ctx, s.text)
 	if err == nil {
-		err = race(m.ctx, addrs, &m.room, func(ctx context.Context, a netip.AddrPort, win func() bool) error {
-			return m.dialLink(ctx, a, nil, s, win)
+		err = race(m.ctx, addrs, &m.room, func(ctx context.Context, a netip.AddrPort, r *contest) error {
+			return m.dialLink(ctx, a, nil, s, r)
 		})
 	}
 	m.attemptFailed(nil, s, err)
@@ -67,11 +67,12 @@ func (m *Mesh) attemptFailed(p *peer, s *seed, err error) {
 }
 
 // dialLink dials a link to a peer or a seed: the dialler's side of the handshake.
-func (m *Mesh) dialLink(ctx context.Context, addr netip.AddrPort, p *peer, sd *seed, win func() bool) error {
+func (m *Mesh) dialLink(ctx context.Context, addr netip.AddrPort, p *peer, sd *seed, r *contest) error {
 	conn, keep, err := m.dial(ctx, addr)
 	if err != nil {
 		return err
 	}
+	r.established()
 	var target link.ID
 	var sched *schedule
 	if p != nil {
@@ -105,11 +106,11 @@ func (m *Mesh) dialLink(ctx context.Context, addr netip.AddrPort, p *peer, sd *s
 		m.refused(addr, p, sd, err)
 		return err
 	}
-	if !win() || !keep() {
+	if !r.win(ctx) || !keep() {
 		l.Close()
 		return context.Canceled
 	}
-	job, ok := m.register(l, s, sched, func() {})
+	job, ok := m.register(l, s, sched, func() bool { return true })
 	if !ok {
 		l.Close()
 		return context.Canceled // the mesh is closed

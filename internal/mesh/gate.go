@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// pressure is how long a stranger may take when others wait for its place.
-const pressure = 500 * time.Millisecond
+// pressure is how long a stranger may take when others wait for its place. Where
+// many nodes start at once on a few processors, honest ones take their time too.
+const pressure = 2 * time.Second
 
 // gate bounds how many strangers are served at once (PROTOCOL.md section 10).
 type gate struct {
@@ -24,10 +25,11 @@ type gate struct {
 
 // stranger is a socket that nothing is known of yet.
 type stranger struct {
-	conn   net.Conn
-	source netip.Prefix
-	since  time.Time
-	timer  *time.Timer // wakes whoever waits for its place
+	conn    net.Conn
+	source  netip.Prefix
+	since   time.Time
+	timer   *time.Timer // wakes whoever waits for its place
+	evicted bool
 }
 
 func newGate(most, perAddr int) *gate {
@@ -50,8 +52,9 @@ func source(a netip.Addr) netip.Prefix {
 // enter gives conn a place, and reports false if its source has too many, of which
 // extra are allowed beyond the usual. If all places are taken it waits until one
 // is free or the oldest of the others has had its time. The place is given back
-// by leave, which may be called more than once.
-func (g *gate) enter(conn net.Conn, from netip.Addr, local bool, extra int) (leave func(), ok bool) {
+// by leave, which may be called more than once; it reports false if conn was closed
+// to make room.
+func (g *gate) enter(conn net.Conn, from netip.Addr, local bool, extra int) (leave func() bool, ok bool) {
 	s := &stranger{conn: conn, source: source(from)}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -61,6 +64,7 @@ func (g *gate) enter(conn net.Conn, from netip.Addr, local bool, extra int) (lea
 	for len(g.inside) >= g.most && !g.closed {
 		oldest := g.inside[0]
 		if wait := pressure - time.Since(oldest.since); wait <= 0 {
+			oldest.evicted = true
 			oldest.conn.Close()
 			g.remove(oldest)
 		} else {
@@ -76,10 +80,11 @@ func (g *gate) enter(conn net.Conn, from netip.Addr, local bool, extra int) (lea
 	s.since = time.Now()
 	g.inside = append(g.inside, s)
 	g.count[s.source]++
-	return func() {
+	return func() bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.remove(s)
+		return !s.evicted
 	}, true
 }
 

@@ -121,7 +121,7 @@ type Mesh struct {
 // entry is a link and the place it takes among the strangers.
 type entry struct {
 	*link.Link
-	release func()
+	release func() bool // see gate.enter
 }
 
 // claim is the connection that a token stands for.

@@ -16,10 +16,14 @@ import (
 const (
 	// stagger is how long one address is given before the next is tried too.
 	stagger = 100 * time.Millisecond
-	// hedge is how long the whole handshake is given before a second socket to
-	// the same address is tried too, and a third after twice that time. A lost
-	// SYN costs the kernel a second, and lost bytes ever more.
+	// hedge is how long a socket is given to be established before a second one
+	// to the same address is tried too, and a third after twice that time. A
+	// lost SYN costs the kernel a second.
 	hedge = 250 * time.Millisecond
+	// patience is how long a socket that is established is given to come to an
+	// end before others are tried. It waits for a process then, which may be
+	// busy, and bytes that are lost the kernel repeats sooner.
+	patience = time.Second
 	// sockets is how many one address gets in one race, and hedged how many
 	// addresses get more than one.
 	sockets = 3
@@ -29,10 +33,8 @@ const (
 var errNoAddress = errors.New("no address to dial")
 
 // attempt is one socket of a race: it dials the address and goes on until it knows
-// what came of it. It calls win when it has got what it is for; only if that
-// reports true may it keep the socket, and go on for as long as it likes. ctx ends
-// when another attempt has won.
-type attempt func(ctx context.Context, addr netip.AddrPort, win func() bool) error
+// what came of it. ctx ends when another attempt has won.
+type attempt func(ctx context.Context, addr netip.AddrPort, r *contest) error
 
 // race makes attempts at the addresses: the next when the one before fails or
 // takes its time, and then again at those that have neither answered nor refused.
@@ -43,7 +45,7 @@ func race(ctx context.Context, addrs []netip.AddrPort, room *atomic.Int32, try a
 	if len(addrs) == 0 {
 		return errNoAddress
 	}
-	r := &contest{ctx: ctx, try: try, room: room, cancels: make(map[int]context.CancelFunc)}
+	r := &contest{ctx: ctx, try: try, room: room, cancels: make(map[context.Context]context.CancelFunc)}
 	for round := range sockets {
 		for i, a := range addrs {
 			if round == 0 || i < hedged {
@@ -55,7 +57,8 @@ func race(ctx context.Context, addrs []netip.AddrPort, room *atomic.Int32, try a
 	first := r.queue[0]
 	r.queue = r.queue[1:]
 	r.mu.Lock()
-	r.timer = time.AfterFunc(r.delay(), r.late)
+	r.timer = time.AfterFunc(time.Hour, r.late)
+	r.arm(r.delay())
 	run := r.begin(first)
 	r.mu.Unlock()
 	run()
@@ -79,9 +82,9 @@ type contest struct {
 	mu      sync.Mutex // guards what follows
 	queue   []heat     // not begun yet
 	timer   *time.Timer
-	open    int // attempts under way
-	begun   int
-	cancels map[int]context.CancelFunc // of those
+	due     time.Time                              // when it is to call late
+	open    int                                    // attempts under way
+	cancels map[context.Context]context.CancelFunc // of those
 	won     bool
 	err     error // the last one
 }
@@ -104,11 +107,25 @@ func (r *contest) delay() time.Duration {
 	return stagger
 }
 
-// late begins another attempt because the others take their time.
+// arm calls late after d. It is called with mu held.
+func (r *contest) arm(d time.Duration) {
+	r.due = time.Now().Add(d)
+	r.timer.Reset(d)
+}
+
+// tolerance is how late a timer of a node that is not busy may be.
+const tolerance = 50 * time.Millisecond
+
+// late begins another attempt because the others take their time. If it is called
+// late itself, it is this node that takes its time.
 func (r *contest) late() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.open > 0 {
+	switch {
+	case r.open == 0:
+	case time.Since(r.due) > tolerance:
+		r.arm(r.delay())
+	default:
 		r.nextLocked()
 	}
 }
@@ -122,13 +139,13 @@ func (r *contest) nextLocked() {
 	if h.round > 0 {
 		if r.room.Add(-1) < 0 {
 			r.room.Add(1)
-			r.timer.Reset(r.delay())
+			r.arm(r.delay())
 			return
 		}
 	}
 	r.queue = r.queue[1:]
 	run := r.begin(h)
-	r.timer.Reset(r.delay())
+	r.arm(r.delay())
 	r.wg.Go(func() {
 		run()
 		if h.round > 0 {
@@ -141,17 +158,15 @@ func (r *contest) nextLocked() {
 // held.
 func (r *contest) begin(h heat) (run func()) {
 	ctx, cancel := context.WithCancel(r.ctx)
-	n := r.begun
-	r.begun++
 	r.open++
-	r.cancels[n] = cancel
+	r.cancels[ctx] = cancel
 	return func() {
-		err := r.try(ctx, h.addr, func() bool { return r.win(n) })
+		err := r.try(ctx, h.addr, r)
 		cancel()
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.open--
-		delete(r.cancels, n)
+		delete(r.cancels, ctx)
 		if r.won || err == nil {
 			r.won = true
 			return
@@ -166,8 +181,18 @@ func (r *contest) begin(h heat) (run func()) {
 	}
 }
 
-// win lets attempt n win, if none has before, and ends the others.
-func (r *contest) win(n int) bool {
+// established says that an attempt's socket is connected.
+func (r *contest) established() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.won {
+		r.arm(patience)
+	}
+}
+
+// win says that the attempt with this context has got what it is for. Only if it
+// reports true may the attempt keep its socket, and go on for as long as it likes.
+func (r *contest) win(attempt context.Context) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.won || r.ctx.Err() != nil {
@@ -175,8 +200,8 @@ func (r *contest) win(n int) bool {
 	}
 	r.won = true
 	r.timer.Stop()
-	for i, cancel := range r.cancels {
-		if i != n {
+	for ctx, cancel := range r.cancels {
+		if ctx != attempt {
 			cancel()
 		}
 	}
