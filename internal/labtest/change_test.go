@@ -11,7 +11,7 @@ import (
 )
 
 // How soon nodes have to be connected after their network has changed.
-const change = 5 * time.Second
+const change = 5 * slowdown * time.Second
 
 // after waits until members are connected, and checks how long it took since the
 // network changed.
@@ -55,6 +55,7 @@ func TestAnAddressChanges(t *testing.T) {
 	ms := c.startOn(hs)
 	c.meshed(patience, ms...)
 	for i := range 2 {
+		time.Sleep(3 * time.Second) // young links are given more time to answer
 		old := ms[0].to(ms[1]).local.Addr()
 		begin := time.Now()
 		hs[0].IP(fmt.Sprintf("address del %v/16 dev eth0", old), fmt.Sprintf("address add 10.1.99.%d/16 dev eth0", i+1))

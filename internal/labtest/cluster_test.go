@@ -19,7 +19,7 @@ import (
 
 // patience is how long to wait for what should come at once, on a machine that is
 // busy with other tests.
-const patience = 15 * time.Second
+const patience = (10 + 10*slowdown) * time.Second
 
 // newLab returns a lab for a test that can run beside others.
 func newLab(t *testing.T) *lab.Lab {

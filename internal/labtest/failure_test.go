@@ -16,7 +16,7 @@ import (
 
 // soon is within which a process that has ended must be missed, on a machine that
 // runs other tests.
-const soon = time.Second
+const soon = slowdown * time.Second
 
 // A process that ends is missed at once, however it ends: its kernel tells.
 func TestAProcessThatIsKilledIsMissedAtOnce(t *testing.T) {
@@ -190,7 +190,7 @@ func (c *cluster) reborn(ms []*member, lost, again *member, reasons ...string) {
 	last := c.meshed(patience, append(ms, again)...)
 	took := last.Sub(begin)
 	c.t.Logf("connected with the new one %v after its Join", took.Round(time.Millisecond))
-	if took > 1500*time.Millisecond {
+	if took > 1500*slowdown*time.Millisecond {
 		c.t.Errorf("took %v, want about a second", took)
 	}
 	for _, m := range ms {

@@ -96,13 +96,14 @@ func (f *forger) announce(fs ...forgery) []byte {
 	return out
 }
 
-// repeat sends what make returns, one packet a millisecond.
+// repeat sends what make returns, one packet a millisecond, as far as the nodes are
+// not slowed down.
 func (f *forger) repeat(make func(i int) []byte) attack {
 	return func(underWay func(), stop <-chan struct{}) {
-		tick := time.NewTicker(time.Millisecond)
+		tick := time.NewTicker(slowdown * time.Millisecond)
 		defer tick.Stop()
 		for i := 0; !over(stop); i++ {
-			if i == 1000 {
+			if i == 1000/slowdown {
 				underWay()
 			}
 			f.send(make(i))
@@ -199,7 +200,7 @@ func loops(service string, i int) []byte {
 func TestInventedNames(t *testing.T) {
 	s := newSiege(t)
 	f := s.forger(t)
-	names := 100_000
+	names := 100_000 / slowdown
 	if *long {
 		names = 1_000_000
 	}

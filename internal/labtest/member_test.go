@@ -59,7 +59,7 @@ func (c *cluster) start(h *lab.Host, how ...func(*settings)) *member {
 	}
 	m := &member{cluster: c, host: h, live: map[tcpnet.ID]*connection{}}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), settingsVariable+"="+string(text))
+	cmd.Env = append(os.Environ(), settingsVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
 	cmd.Stdout = &lines{take: m.told}
 	cmd.Stderr = &lines{take: m.logged}
 	if m.stdin, err = cmd.StdinPipe(); err != nil {

@@ -125,7 +125,7 @@ func TestSplitAndHeal(t *testing.T) {
 	last := c.meshed(patience, ms...)
 	took := last.Sub(begin)
 	t.Logf("one mesh %v after the network was", took.Round(time.Millisecond))
-	if took > 3*time.Second {
+	if took > 3*slowdown*time.Second {
 		t.Errorf("took %v", took)
 	}
 	unharmed(c, halves, ms...)
@@ -159,7 +159,7 @@ func TestLoss(t *testing.T) {
 		l.Loss(20)
 		c := newCluster(t)
 		ms := c.startOn(hs)
-		last := c.meshed(30*time.Second, ms...)
+		last := c.meshed(30*slowdown*time.Second, ms...)
 		begin := ms[9].all(ready)[0].Time
 		t.Logf("45 pairs connected %v after the last Join", last.Sub(begin).Round(time.Millisecond))
 		for _, m := range ms {

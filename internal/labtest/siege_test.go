@@ -78,7 +78,7 @@ func (s *siege) during(t *testing.T, a attack) {
 		last := s.cluster.meshed(patience, append([]*member{m}, s.members...)...)
 		took := last.Sub(m.all(ready)[0].Time)
 		t.Logf("a new node was connected with all %v after Join", took.Round(time.Millisecond))
-		if took > 5*time.Second {
+		if took > 5*slowdown*time.Second {
 			t.Errorf("a new node was connected with all only %v after Join", took)
 		}
 		m.shutdown()
