@@ -17,12 +17,6 @@ import (
 const (
 	// queueLength is how many packets may wait for the loop.
 	queueLength = 1024
-	// twinAge is how long a packet is known again: a sender repeats it over
-	// the other family of the interface at once, and not within a second
-	// otherwise (RFC 6762, 6).
-	twinAge = 500 * time.Millisecond
-	// maxRecent bounds the packets that are known again.
-	maxRecent = 512
 	// oneShotLife is how long replies to a one-shot question are waited for.
 	oneShotLife = 3 * time.Second
 )
@@ -57,7 +51,7 @@ type engine struct {
 	services  map[string]*service
 	sessions  []*session
 	mention   *mention
-	recent    map[recentKey]recent
+	recent    recent
 	message   message // used again and again
 	failed    map[string]bool
 }
@@ -74,16 +68,6 @@ type arrival struct {
 	oneShot bool
 }
 
-type recentKey struct {
-	payload uint64
-	index   int
-}
-
-type recent struct {
-	at  time.Time
-	own bool
-}
-
 func startEngine(n Network, log *slog.Logger) (*engine, error) {
 	e := &engine{
 		network: n, log: log,
@@ -96,7 +80,6 @@ func startEngine(n Network, log *slog.Logger) (*engine, error) {
 		cache:     newCache(rand.Float64),
 		services:  map[string]*service{},
 		mention:   newMention(nil),
-		recent:    map[recentKey]recent{},
 		oneShots:  map[uint16]bool{},
 		failed:    map[string]bool{},
 	}
@@ -195,10 +178,15 @@ func (e *engine) open() {
 }
 
 // receiver returns what a transport hands its packets to. It does not block: when
-// the loop is behind, packets are lost, as they are on the way.
+// the loop is behind, packets are lost, as they are on the way. What was heard a
+// moment ago does not wake the loop again.
 func (e *engine) receiver(oneShot bool) func(Packet) {
 	return func(p Packet) {
 		e.counters.received.count(len(p.Data))
+		if !oneShot && e.recent.again(time.Now(), p) {
+			e.counters.repeated.Add(1)
+			return
+		}
 		select {
 		case e.packets <- arrival{p, oneShot}:
 		default:
@@ -213,7 +201,7 @@ func (e *engine) join(s *session) {
 	e.sessions = append(e.sessions, s)
 	n := s.node
 	n.addrs, n.links = place(s.self, e.ifs)
-	e.unseen()
+	e.recent.clear()
 
 	v := e.services[n.service]
 	if v == nil {
@@ -255,7 +243,7 @@ func (e *engine) leave(s *session) []transmission {
 		v.querier.restart(time.Now(), v.links(), func(int) bool { return false })
 	}
 	e.mention = newMention(e.names())
-	e.unseen()
+	e.recent.clear()
 	return goodbye
 }
 
@@ -286,7 +274,7 @@ func (e *engine) changed(ifs []Interface, resumed bool) {
 		a, b := before.byIndex[index], e.netmap.byIndex[index]
 		return resumed || a == nil || b == nil || a.Flags != b.Flags || !slices.Equal(a.Prefixes, b.Prefixes)
 	}
-	e.unseen()
+	e.recent.clear()
 	for index := range before.byIndex {
 		if i := e.netmap.byIndex[index]; i == nil || !usable(i.Interface) {
 			e.cache.forgetInterface(index)
@@ -378,14 +366,6 @@ func (e *engine) handle(now time.Time, a arrival) {
 		e.counters.unrelated.Add(1)
 		return
 	}
-	key := recentKey{payloadHash(a.Data), a.Index}
-	response := len(a.Data) > 2 && a.Data[2]&0x80 != 0
-	if !a.oneShot {
-		if r, ok := e.recent[key]; ok && now.Sub(r.at) < twinAge && (r.own || response) {
-			e.counters.repeated.Add(1)
-			return
-		}
-	}
 	m := &e.message
 	if err := parse(a.Data, m); err != nil {
 		e.counters.parseErrors.Add(1)
@@ -393,7 +373,7 @@ func (e *engine) handle(now time.Time, a arrival) {
 	l := link{a.Index, src.Is6()}
 	switch {
 	case !m.response && !a.oneShot:
-		e.question(now, l, a, m, key.payload)
+		e.question(now, l, a, m, payloadHash(a.Data))
 	case !m.response:
 	case a.Src.Port() != Port, a.oneShot && !e.oneShots[m.id], !a.oneShot && !a.Multicast:
 		// RFC 6762, 6 and 11: responses come from port 5353, and a unicast
@@ -401,34 +381,9 @@ func (e *engine) handle(now time.Time, a arrival) {
 		e.counters.offLink.Add(1)
 	default:
 		if !a.oneShot {
-			e.remember(now, key, false)
+			e.recent.heard(now, a.Packet)
 		}
 		e.answer(now, l, src, a, m)
-	}
-}
-
-// remember makes a packet known again for a moment.
-func (e *engine) remember(now time.Time, key recentKey, own bool) {
-	if len(e.recent) >= maxRecent {
-		for k, r := range e.recent {
-			if now.Sub(r.at) >= twinAge {
-				delete(e.recent, k)
-			}
-		}
-		if len(e.recent) >= maxRecent {
-			clear(e.recent)
-		}
-	}
-	e.recent[key] = recent{now, own}
-}
-
-// unseen makes the packets of others unknown again, because they may mean
-// something new.
-func (e *engine) unseen() {
-	for k, r := range e.recent {
-		if !r.own {
-			delete(e.recent, k)
-		}
 	}
 }
 
@@ -453,6 +408,9 @@ func (e *engine) question(now time.Time, l link, a arrival, m *message, payload 
 
 // answer takes a response of another.
 func (e *engine) answer(now time.Time, l link, src netip.Addr, a arrival, m *message) {
+	if m.goodbye() {
+		e.recent.clear() // what was said before it may be said again
+	}
 	tracked := func(service string) bool { return e.services[service] != nil }
 	changes := e.cache.handle(now, e.netmap, l.index, src, m, tracked, e.own)
 	for _, key := range e.cache.takeGone() {
@@ -507,7 +465,7 @@ func (e *engine) own(key string) bool {
 
 // forget makes an instance that was dropped new to all nodes.
 func (e *engine) forget(key string) {
-	e.unseen()
+	e.recent.clear()
 	for _, s := range e.sessions {
 		s.report.forget(key)
 	}
@@ -639,7 +597,7 @@ func (e *engine) transmit(ts []transmission) {
 		to := t.to
 		if !to.IsValid() {
 			to = t.link.group()
-			e.remember(time.Now(), recentKey{payloadHash(t.payload), t.link.index}, true)
+			e.recent.sent(time.Now(), t.payload, t.link.index)
 		}
 		if err := port.Send(t.payload, *via, to); err != nil {
 			e.counters.sendErrors.Add(1)

@@ -64,6 +64,16 @@ type record struct {
 	has     []dnsmessage.Type // of NSEC
 }
 
+// goodbye reports whether the message takes a record back (RFC 6762, 10.1).
+func (m *message) goodbye() bool {
+	for i := range m.records {
+		if m.records[i].ttl == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // same reports whether two records have the same name, type and data.
 func (r *record) same(o *record) bool {
 	if r.typ != o.typ || fold(r.name) != fold(o.name) {

@@ -22,6 +22,11 @@ const (
 	// parts, without breaking the doubling.
 	intervalSpread = 0.1
 
+	// Who has been found by others before the first question asks at random
+	// some time later, as if it had asked that often before.
+	sparedTime   = 4 * time.Second
+	sparedRounds = 3
+
 	// manyKnown is how many known instances make the first question a
 	// multicast one. Below, it is a one-shot question (RFC 6762, 5.1) with
 	// replies to its sender alone, which is cheapest for one newcomer among
@@ -208,9 +213,9 @@ func (q *querier) asked(now time.Time, key string, a *ask) {
 // be asked.
 //
 // heard says that others have heard our announcement and have connected to us by
-// now. Then the first question would bring little that their announcements have not
-// brought or will not bring, and counts as asked: where many start together they
-// would all ask at the worst of times.
+// now. Then questions would bring little that their announcements have not brought or
+// will not bring: where many start together they would all ask at the worst of times.
+// A few seconds later one of them asks for all (RFC 6762, 7.3).
 func (q *querier) advance(now time.Time, known int, answers func(index int) []record, oneShot func() uint16, multicasting, heard bool) []transmission {
 	var out []transmission
 	ptr := question{name: q.service, typ: dnsmessage.TypePTR}
@@ -220,7 +225,8 @@ func (q *querier) advance(now time.Time, known int, answers func(index int) []re
 			continue
 		}
 		if a.round == 0 && heard && !a.anew && multicasting {
-			q.next(now, a)
+			a.round, a.last = sparedRounds, now
+			a.due = now.Add(sparedTime + time.Duration(q.random()*float64(sparedTime)))
 			continue
 		}
 		if a.round == 0 && known < manyKnown || !multicasting {

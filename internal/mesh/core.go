@@ -30,10 +30,11 @@ type core struct {
 	sessions map[link.LinkID]*session
 	own      map[netip.AddrPort]bool // where the node has reached itself
 	digest   link.Digest
-	seq      uint64 // of COMMIT
-	dialing  int    // attempts under way
-	retrying int    // of these, at targets that failed before
-	starved  bool   // an attempt that is due waits for room
+	toggled  time.Time // when digest changed last
+	seq      uint64    // of COMMIT
+	dialing  int       // attempts under way
+	retrying int       // of these, at targets that failed before
+	starved  bool      // an attempt that is due waits for room
 	askNext  time.Time
 	leaving  bool
 
@@ -494,7 +495,7 @@ func (c *core) adopt(now time.Time, s *session) {
 	p.dial.stop()
 	p.learn(s.hello.Addrs)
 	p.digest, p.sees, p.asked, p.askAt, p.asking = s.hello.Digest, nil, link.Digest{}, time.Time{}, false
-	c.digest.Toggle(p.sum, true)
+	c.toggle(now, p, true)
 	if s.seed != nil {
 		// There may be no other way to hear of the rest of the cluster.
 		p.askAt = now
@@ -505,6 +506,12 @@ func (c *core) adopt(now time.Time, s *session) {
 	}
 	s.number, s.fails = 1, 0
 	c.openNext(now, s, 0)
+}
+
+// toggle takes a peer into the digest or out of it.
+func (c *core) toggle(now time.Time, p *peer, in bool) {
+	c.digest.Toggle(p.sum, in)
+	c.toggled = now
 }
 
 // retryMissing brings the attempts at all that are missed forward: one who was
@@ -622,7 +629,7 @@ func (c *core) closed(now time.Time, id link.LinkID, cause error) {
 // drop takes the link from its peer and ends its connection.
 func (c *core) drop(now time.Time, s *session, cause error) {
 	p := s.peer
-	c.digest.Toggle(p.sum, false)
+	c.toggle(now, p, false)
 	p.sess, p.askAt, p.asking = nil, time.Time{}, false
 	p.dial.since = now
 	p.lastErr = cause

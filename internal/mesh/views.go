@@ -10,7 +10,7 @@ import (
 
 // How nodes that can reach one other find all (PROTOCOL.md section 8).
 const (
-	askAfter = time.Second            // a digest has to differ for this long
+	askAfter = time.Second            // a digest has to differ for this long, and the own not to change
 	askGap   = 500 * time.Millisecond // between two questions of this node
 )
 
@@ -40,6 +40,7 @@ func (c *core) ask(now time.Time) {
 	if c.leaving || now.Before(c.askNext) {
 		return
 	}
+	quiet := c.toggled.Add(askAfter)
 	var next *peer
 	for _, p := range c.peers {
 		if p.sess == nil || p.askAt.IsZero() || p.askAt.After(now) {
@@ -47,6 +48,8 @@ func (c *core) ask(now time.Time) {
 		}
 		if p.sess.seed == nil && p.digest == c.digest {
 			p.askAt = time.Time{}
+		} else if p.sess.seed == nil && now.Before(quiet) {
+			p.askAt = quiet // what is missing may be on its way
 		} else if next == nil || p.askAt.Before(next.askAt) || p.askAt.Equal(next.askAt) && p.id.Compare(next.id) < 0 {
 			next = p
 		}
