@@ -122,7 +122,7 @@ func TestCloneKnowsAllFields(t *testing.T) {
 }
 
 const (
-	coreFields     = 20
+	coreFields     = 21
 	peerFields     = 17
 	sessionFields  = 25
 	seedFields     = 4

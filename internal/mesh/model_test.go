@@ -70,6 +70,7 @@ type node struct {
 type claimed struct {
 	link   link.LinkID
 	number uint64
+	secret link.Secret
 }
 
 type program struct {
@@ -332,6 +333,9 @@ func (h hands) send(id link.LinkID, b []byte) {
 		length := int(b[1])<<16 | int(b[2])<<8 | int(b[3])
 		m := parse(link.FrameType(b[0]), b[4:4+length])
 		b = b[4+length:]
+		if m.t == link.FramePing && h.w.sc.mutant.neverProbes() {
+			continue
+		}
 		h.w.note("   %s sends %v on %d", h.n.name(), m, id)
 		h.w.put(id, end, m)
 	}
@@ -384,7 +388,7 @@ func (h hands) dial(p *peer, sd *seed) {
 }
 
 func (h hands) openConn(s *session) {
-	c := &sock{conn: true, seed: -1, claimed: claimed{s.id, s.number}}
+	c := &sock{conn: true, seed: -1, claimed: claimed{s.id, s.number, s.secret}}
 	h.w.connect(h.n, c, s.remote)
 	h.w.note("   %s opens connection %d of %d: socket %d", h.n.name(), s.number, s.id, c.id)
 }
@@ -405,12 +409,12 @@ func (w *world) connect(n *node, s *sock, to netip.AddrPort) {
 func (h hands) expect(s *session) {
 	h.unexpect(s)
 	for _, c := range h.w.socks {
-		if c.conn && c.claimed == (claimed{s.id, s.number}) && c.ends[1].stage == early {
+		if c.conn && c.claimed == (claimed{s.id, s.number, s.secret}) && c.ends[1].stage == early {
 			h.w.mutSock(c.id).ends[1].stage = explained
 			return
 		}
 	}
-	h.n.expects = append(h.n.expects, claimed{s.id, s.number})
+	h.n.expects = append(h.n.expects, claimed{s.id, s.number, s.secret})
 }
 
 func (h hands) unexpect(s *session) {

@@ -68,6 +68,14 @@ func pair(name string, b budget, change func(*scenario)) *scenario {
 	return sc
 }
 
+// twins are two nodes with one ID, B and C. They do not learn of each other.
+func twins(name string, ids []link.ID, known bool, b budget) *scenario {
+	return &scenario{
+		name: name, ids: ids, duplicates: true, undisturbed: true, budget: b,
+		learns: [][]bool{{false, known, known}, {true, false, false}, {true, false, false}},
+	}
+}
+
 // scenarios are what is explored: all of them in each run of the tests, but those
 // marked deep.
 func scenarios() []*scenario {
@@ -103,7 +111,7 @@ func scenarios() []*scenario {
 		pair("a restart", budget{kills: 1}, back),
 		deep(pair("a restart at the same port", budget{kills: 1}, samePort)),
 		pair("a restart with another ID", budget{kills: 1}, newID),
-		pair("a restart with another ID at the same port", budget{kills: 1}, newIDSamePort),
+		deep(pair("a restart with another ID at the same port", budget{kills: 1}, newIDSamePort)),
 		pair("a restart with a smaller ID after a power cut", budget{powers: 1}, smallerID),
 		pair("a power cut", budget{powers: 1}, back),
 		deep(pair("a power cut and the same port", budget{powers: 1, closes: 1}, samePort)),
@@ -126,18 +134,26 @@ func scenarios() []*scenario {
 		deep(pair("only B reaches A, false timeouts", budget{slow: 2, cuts: 1}, onlyBToA)),
 		pair("only A learns", budget{cuts: 1, powers: 1}, aLearns),
 		pair("only B learns", budget{cuts: 1, powers: 1}, bLearns),
-		pair("A has a seed", budget{cuts: 1, kills: 1}, aHasSeed),
-		pair("B has a seed", budget{cuts: 1, kills: 1}, bHasSeed),
+		pair("A has a seed", budget{cuts: 1}, aHasSeed),
+		pair("B has a seed", budget{cuts: 1}, bHasSeed),
 		pair("a false timeout", budget{slow: 1}, nil),
 		deep(pair("a false timeout after a restart of B", budget{kills: 1, slow: 1}, func(sc *scenario) { sc.returns, sc.only = true, 2 })),
 		pair("A leaves", budget{shutdowns: 1}, nil),
-		pair("the network changes once", budget{nets: 1, cuts: 1}, nil),
+		pair("the network changes once", budget{nets: 1}, nil),
 		pair("only A reaches B, a restart", budget{kills: 1}, onlyAToB),
 		pair("only B reaches A, a restart", budget{kills: 1}, onlyBToA),
 		pair("only A reaches B, a power cut", budget{powers: 1}, onlyAToB),
 		pair("only B reaches A, a power cut", budget{powers: 1}, onlyBToA),
 		pair("only A reaches B, a false timeout", budget{slow: 1}, onlyAToB),
 		pair("only B reaches A, a false timeout", budget{slow: 1}, onlyBToA),
+		deep(pair("A has a seed and restarts happen", budget{kills: 1}, aHasSeed)),
+		deep(pair("B has a seed and restarts happen", budget{kills: 1}, bHasSeed)),
+		twins("two with one larger ID, who know A", []link.ID{"A", "B", "B"}, false, budget{}),
+		twins("two with one smaller ID, who know A", []link.ID{"B", "A", "A"}, false, budget{}),
+		deep(twins("two with one larger ID, and a cut", []link.ID{"A", "B", "B"}, false, budget{cuts: 1})),
+		deep(twins("two with one smaller ID, and a cut", []link.ID{"B", "A", "A"}, false, budget{cuts: 1})),
+		deep(twins("two with one larger ID", []link.ID{"A", "B", "B"}, true, budget{})),
+		deep(twins("two with one smaller ID", []link.ID{"B", "A", "A"}, true, budget{})),
 		deep(pair("deep: two power cuts", budget{powers: 2}, back)),
 	}
 }

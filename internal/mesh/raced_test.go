@@ -1,0 +1,6 @@
+//go:build race
+
+package mesh
+
+// raced is set under the race detector.
+const raced = true
