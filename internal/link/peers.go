@@ -3,6 +3,7 @@ package link
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 )
 
@@ -60,7 +61,7 @@ func ParsePeers(p []byte) (entries []Entry, more bool, err error) {
 		}
 		id, err := ParseID(string(p[1 : 1+n]))
 		if err != nil {
-			return nil, false, err
+			return nil, false, fmt.Errorf("%w: PEERS: %w", ErrProtocol, err)
 		}
 		e := Entry{ID: id}
 		count := int(p[1+n])

@@ -1,0 +1,130 @@
+package link
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+)
+
+// FuzzFrames reads any bytes as a stream of frames, and each frame as what it says
+// it is.
+func FuzzFrames(f *testing.F) {
+	f.Add(AppendPreface(nil, KindLink), uint16(MaxPayloadBefore))
+	f.Add(AppendHello(nil, &fullHello), uint16(MaxPayloadBefore))
+	var b []byte
+	b = AppendCommit(b, Commit{Seq: 1})
+	b = AppendReject(b, Reject{CodeBusy, 1, "text"})
+	b = AppendPing(b, FramePong, Ping{1, Digest{1, 2}})
+	b = AppendGoodbye(b, Goodbye{CodeLeaving, "bye"})
+	b = AppendClose(b, 3)
+	b = AppendAsk(b)
+	f.Add(AppendPeers(b, []Entry{{ID: "A"}}), uint16(100))
+	f.Add([]byte{1, 0xff, 0xff, 0xff}, uint16(0xffff))
+	f.Fuzz(func(t *testing.T, b []byte, limit uint16) {
+		ParsePreface(b[:min(len(b), PrefaceLen)])
+		frames, err := read(bytes.NewReader(b), int64(limit))
+		if err == nil {
+			t.Fatal("a stream without an end")
+		}
+		used := 0
+		for _, fr := range frames {
+			used += headerLen + len(fr) - 1
+			if len(fr)-1 > int(limit) {
+				t.Fatalf("a payload of %d bytes, where %d are allowed", len(fr)-1, limit)
+			}
+			parse(t, FrameType(fr[0]), []byte(fr[1:]))
+		}
+		if used > len(b) {
+			t.Fatalf("%d bytes of frames in %d bytes", used, len(b))
+		}
+	})
+}
+
+// parse reads a payload, and reads again what it writes of it.
+func parse(t *testing.T, typ FrameType, p []byte) {
+	same := func(what string, a, b any, err error) {
+		if err != nil || !reflect.DeepEqual(a, b) {
+			t.Fatalf("%s: %+v became %+v, %v", what, a, b, err)
+		}
+	}
+	switch typ {
+	case FrameCommit:
+		if c, err := ParseCommit(p); err == nil {
+			d, err := ParseCommit(AppendCommit(nil, c)[headerLen:])
+			same("COMMIT", c, d, err)
+		}
+	case FrameReject:
+		if r, err := ParseReject(p); err == nil {
+			q, err := ParseReject(AppendReject(nil, r)[headerLen:])
+			q.Text = r.Text // tamed text may be longer than what may be sent
+			same("REJECT", r, q, err)
+		}
+	case FramePing, FramePong:
+		if r, err := ParsePing(p); err == nil {
+			q, err := ParsePing(AppendPing(nil, typ, r)[headerLen:])
+			same("PING", r, q, err)
+		}
+	case FrameGoodbye:
+		if r, err := ParseGoodbye(p); err == nil {
+			q, err := ParseGoodbye(AppendGoodbye(nil, r)[headerLen:])
+			q.Text = r.Text
+			same("GOODBYE", r, q, err)
+		}
+	case FrameClose:
+		if r, err := ParseClose(p); err == nil {
+			q, err := ParseClose(AppendClose(nil, r)[headerLen:])
+			same("CLOSE", r, q, err)
+		}
+	case FrameHello:
+		parseHello(t, p)
+	case FramePeers:
+		parsePeers(t, p)
+	}
+}
+
+func parseHello(t *testing.T, p []byte) {
+	h, err := ParseHello(p)
+	if err != nil {
+		return
+	}
+	if len(h.Name) > MaxName || len(h.Label) > MaxLabel || len(h.Addrs) > MaxAddresses || len(h.ID) > MaxIDLen || MetaLen(h.Meta) > MaxMeta+len(h.Meta) {
+		t.Fatalf("too much of something: %+v", h)
+	}
+	again, err := ParseHello(AppendHello(nil, h)[headerLen:])
+	if err != nil || !reflect.DeepEqual(h, again) {
+		t.Fatalf("%+v became %+v, %v", h, again, err)
+	}
+}
+
+func parsePeers(t *testing.T, p []byte) {
+	es, _, err := ParsePeers(p)
+	if err != nil {
+		return
+	}
+	var again []Entry
+	frames, _ := read(bytes.NewReader(AppendPeers(nil, es)), MaxPayload)
+	for _, fr := range frames {
+		more, _, err := ParsePeers([]byte(fr[1:]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again = append(again, more...)
+	}
+	if !reflect.DeepEqual(es, again) {
+		t.Fatalf("%+v became %+v", es, again)
+	}
+}
+
+// FuzzHello reads any bytes as the payload of HELLO.
+func FuzzHello(f *testing.F) {
+	f.Add(AppendHello(nil, &fullHello)[headerLen:])
+	f.Add([]byte(required["versions"] + required["name"] + required["ID"] + required["incarnation"]))
+	f.Fuzz(parseHello)
+}
+
+// FuzzPeers reads any bytes as the payload of PEERS.
+func FuzzPeers(f *testing.F) {
+	f.Add(AppendPeers(nil, []Entry{{ID: "A", Addrs: fullHello.Addrs}, {ID: "B"}})[headerLen:])
+	f.Add([]byte{1})
+	f.Fuzz(parsePeers)
+}
