@@ -44,11 +44,12 @@ const (
 	evExit                  // and ends
 	evAbort                 // Close
 	evNet                   // the network has changed
+	evHedge                 // a second socket is dialled
 )
 
 var kindText = [...]string{"learns of", "dials peer", "dials seed", "dial fails", "delivery", "handshake times out", "probe times out",
 	"silence times out", "redials", "redeem", "early token times out", "answers token", "takes connection", "open times out",
-	"notices broken connection", "program done", "program closes", "CUT", "KILL", "POWER CUT", "start", "SHUTDOWN", "exit", "ABORT", "network change"}
+	"notices broken connection", "program done", "program closes", "CUT", "KILL", "POWER CUT", "start", "SHUTDOWN", "exit", "ABORT", "network change", "dials once more"}
 
 func (e event) String() string {
 	return fmt.Sprintf("%c/%d: %s on %d end %d", 'A'+e.host, e.other, kindText[e.kind], e.sock, e.end)
@@ -156,6 +157,9 @@ func (w *world) events(es []event, ws []weight) ([]event, []weight) {
 					add(sure, evDeliver, e.host, 0, s, end)
 				}
 			}
+			if b.hedges > 0 && end == 0 && e.stage <= greeting {
+				add(luck, evHedge, e.host, 0, s, 0)
+			}
 			switch {
 			case e.stage == syn && !s.conn:
 				add(sure, evDialOut, e.host, 0, s, 0)
@@ -251,7 +255,7 @@ func (w *world) apply(e event, wt weight, log func(string, ...any)) *world {
 		w.note("* %s: %s, socket %d", w.nodes[host].name(), kindText[e.kind], s.id)
 	}
 	if wt == luck {
-		w.disturbs = true
+		w.disturbs = w.disturbs || e.kind != evHedge
 		switch e.kind {
 		case evHandshake, evProbe, evSilence, evEarly, evOpenOut:
 			w.budget.slow--
@@ -336,6 +340,13 @@ func (w *world) apply(e event, wt weight, log func(string, ...any)) *world {
 		w.exit(host)
 	case evExit:
 		w.exit(host)
+	case evHedge:
+		w.budget.hedges--
+		again := &sock{conn: s.conn, seed: s.seed, target: s.target, claimed: s.claimed}
+		w.connect(w.nodes[host], again, w.address(s.ends[1].host, s.ends[1].gen))
+		if !s.conn && again.ends[1].stage == greeting {
+			again.q[1] = []msg{w.helloOf(w.nodes[host], s.target)}
+		}
 	case evNet:
 		w.budget.nets--
 		w.step(host, func(c *core) {

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"slices"
 	"time"
 
 	"example.com/tcpnet/internal/link"
@@ -27,8 +28,10 @@ func (w *world) check(n *node) {
 	}
 	attempts, dialing := 0, 0
 	for _, s := range w.socks {
-		if s.ends[0].host == n.host && s.ends[0].gen == n.gen && !s.conn && (s.ends[0].stage == syn || s.ends[0].stage == greeting) {
-			attempts++
+		if s.ends[0].host == n.host && s.ends[0].gen == n.gen && !s.conn && s.ends[0].stage <= greeting {
+			if r := w.rivals(s); len(r) == 0 || s.id < slices.Min(r) {
+				attempts++
+			}
 		}
 		if end := s.end(n.host); n.phase <= leaving && s.ends[end].host == n.host && s.ends[end].stage == talking && c.sessions[s.id] == nil {
 			fail("link %d is open and forgotten", s.id)

@@ -41,6 +41,7 @@ type budget struct {
 	shutdowns int8 // a node leaves in good order
 	aborts    int8 // a node closes without waiting
 	nets      int8 // a node is told that its network has changed
+	hedges    int8 // a second socket is dialled because the first takes its time
 }
 
 // phase is how far a node's life has come.
@@ -634,6 +635,7 @@ func (w *world) answered(s *sock, m msg) {
 		code := w.refuse(n, sess, s.target)
 		if code == 0 {
 			w.mutSock(s.id).ends[0].stage = talking
+			w.won(s)
 			w.step(host, func(c *core) {
 				w.sc.meet(c, sess.hello.ID)
 				p, sd := w.attempt(c, s)
@@ -673,7 +675,7 @@ func (w *world) attempt(c *core, s *sock) (*peer, *seed) {
 func (w *world) attemptFailed(s *sock, a netip.AddrPort, code link.Code) {
 	w.step(s.ends[0].host, func(c *core) {
 		p, sd := w.attempt(c, s)
-		switch {
+		switch { // Mesh.refused
 		case code == link.CodeSelf:
 			c.reachedSelf(a, p, sd)
 		case code == link.CodeWrongNode && p != nil:
@@ -681,12 +683,33 @@ func (w *world) attemptFailed(s *sock, a netip.AddrPort, code link.Code) {
 		case code == link.CodeLeaving && p != nil:
 			p.left = p.sess == nil
 		}
+		if len(w.rivals(s)) > 0 {
+			return
+		}
 		err := errors.New("no link")
 		if code != 0 {
 			err = &answer{code, rejectError(link.Reject{Code: code})}
 		}
 		c.dialFailed(now, p, sd, code, err)
 	})
+}
+
+// rivals returns the other sockets of an attempt, which are raced.
+func (w *world) rivals(s *sock) (ids []link.LinkID) {
+	for _, r := range w.socks {
+		if r.id != s.id && r.conn == s.conn && r.ends[0].host == s.ends[0].host && r.ends[0].gen == s.ends[0].gen &&
+			r.ends[0].stage <= greeting && r.target == s.target && r.seed == s.seed && r.claimed == s.claimed {
+			ids = append(ids, r.id)
+		}
+	}
+	return ids
+}
+
+// won ends the race that a socket was in.
+func (w *world) won(s *sock) {
+	for _, id := range w.rivals(s) {
+		w.shut(id, 0, msgFin)
+	}
 }
 
 // frame is Mesh.frame.
@@ -734,6 +757,7 @@ func (w *world) linkLost(s *sock, end int) {
 func (w *world) deliverConn(s *sock, end int, m msg) {
 	switch {
 	case end == 0 && s.ends[0].stage == greeting && m.t == msgAccepted:
+		w.won(s)
 		w.connUp(s, 0)
 	case end == 0 && s.ends[0].stage == greeting:
 		w.connFailed(s)
@@ -793,6 +817,9 @@ func (w *world) connUp(s *sock, end int) {
 
 func (w *world) connFailed(s *sock) {
 	w.shut(s.id, 0, msgFin)
+	if len(w.rivals(s)) > 0 {
+		return
+	}
 	host := s.ends[0].host
 	w.step(host, func(c *core) { c.connFailed(now, w.nodes[host].session(s.link), s.number) })
 }

@@ -101,6 +101,10 @@ func scenarios() []*scenario {
 	return []*scenario{
 		pair("nothing goes wrong", budget{}, func(sc *scenario) { sc.undisturbed = true }),
 		pair("seeds and discovery", budget{}, func(sc *scenario) { seedAndDiscovery(sc); sc.undisturbed = true }),
+		pair("a second socket", budget{hedges: 1}, func(sc *scenario) { sc.undisturbed = true }),
+		deep(pair("two second sockets", budget{hedges: 2}, nil)),
+		deep(pair("second sockets and a cut", budget{hedges: 1, cuts: 1}, nil)),
+		deep(pair("second sockets and a power cut", budget{hedges: 1, powers: 1}, back)),
 		pair("a cut", budget{cuts: 1}, nil),
 		deep(pair("two cuts", budget{cuts: 2}, nil)),
 		deep(pair("cuts of connections", budget{cuts: 1, closes: 1}, conns)),

@@ -55,7 +55,7 @@ func (h *hasher) sum(w *world) uint64 {
 		h.node(w, n)
 	}
 	b := &w.budget
-	h.b = append(h.b, byte(b.cuts), byte(b.slow), byte(b.kills), byte(b.powers), byte(b.closes), byte(b.shutdowns), byte(b.aborts), byte(b.nets),
+	h.b = append(h.b, byte(b.cuts), byte(b.slow), byte(b.kills), byte(b.powers), byte(b.closes), byte(b.shutdowns), byte(b.aborts), byte(b.nets), byte(b.hedges),
 		bit(w.disturbs && w.sc.undisturbed))
 	mh.Write(h.b)
 	return mh.Sum64()
