@@ -5,7 +5,7 @@
 // cluster and tells, line by line, all that happens to it (node_test.go). What
 // users do by hand is done with the real command, which is built once per run.
 //
-//	go test ./internal/labtest                  # as root, about three minutes
+//	go test ./internal/labtest                  # as root, a minute and a half
 //	go test ./internal/labtest -labtest.long    # all that takes longer, too
 //	go test -race ./internal/labtest            # all processes, the command too, watched for races
 //

@@ -10,8 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -212,24 +210,14 @@ func (m *member) inspect() (e event) {
 	return e
 }
 
-// resources returns how many bytes of memory the process has resident and how
-// many files it has open.
-func (m *member) resources() (resident, files int) {
+// files returns how many files the process has open.
+func (m *member) files() int {
 	m.cluster.t.Helper()
-	proc := fmt.Sprintf("/proc/%d/", m.process.Cmd.Process.Pid)
-	statm, err := os.ReadFile(proc + "statm")
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", m.process.Cmd.Process.Pid))
 	if err != nil {
 		m.cluster.t.Fatal(err)
 	}
-	pages, err := strconv.Atoi(strings.Fields(string(statm))[1])
-	if err != nil {
-		m.cluster.t.Fatal(err)
-	}
-	open, err := os.ReadDir(proc + "fd")
-	if err != nil {
-		m.cluster.t.Fatal(err)
-	}
-	return pages * os.Getpagesize(), len(open)
+	return len(open)
 }
 
 // has returns nil if the node has told of an event with a reason. It is for

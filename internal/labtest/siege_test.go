@@ -61,7 +61,7 @@ func (s *siege) during(t *testing.T, a attack) {
 		left[m] = len(m.all("left"))
 	}
 	base := s.members[0].inspect()
-	_, files := s.members[0].resources()
+	files := s.members[0].files()
 
 	stop := make(chan struct{})
 	var attacking sync.WaitGroup
@@ -88,7 +88,7 @@ func (s *siege) during(t *testing.T, a attack) {
 		}
 	}
 	now := s.members[0].inspect()
-	_, filesNow := s.members[0].resources()
+	filesNow := s.members[0].files()
 	end()
 	unharmed(s.cluster, before, s.members...)
 	for _, m := range s.members {
