@@ -352,6 +352,9 @@ func (c *core) dialFailed(now time.Time, p *peer, s *seed, code link.Code, err e
 			c.fx.reconfirm(p.id)
 		}
 		c.missed(now, &p.dial, code)
+		if !p.met && code == 0 {
+			p.dial.postpone(p.dial.last.Add(strangerGap))
+		}
 	}
 }
 
