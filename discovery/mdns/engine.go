@@ -1,6 +1,7 @@
 package mdns
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/tcpnet/discovery"
@@ -34,6 +36,9 @@ type engine struct {
 	done    chan struct{}
 	unwatch chan func() // gets the end of the watch, once it has begun
 
+	mention atomic.Pointer[mention] // what a packet has to mention to be of interest
+	recent  recent
+
 	mu     sync.Mutex // guards posted
 	posted []func()
 
@@ -50,8 +55,6 @@ type engine struct {
 	cache     *cache
 	services  map[string]*service
 	sessions  []*session
-	mention   *mention
-	recent    recent
 	message   message // used again and again
 	failed    map[string]bool
 }
@@ -79,7 +82,6 @@ func startEngine(n Network, log *slog.Logger) (*engine, error) {
 		responder: newResponder(rand.Float64),
 		cache:     newCache(rand.Float64),
 		services:  map[string]*service{},
-		mention:   newMention(nil),
 		oneShots:  map[uint16]bool{},
 		failed:    map[string]bool{},
 	}
@@ -88,6 +90,7 @@ func startEngine(n Network, log *slog.Logger) (*engine, error) {
 		return nil, err
 	}
 	e.ifs, e.netmap = ifs, newNetmap(ifs)
+	e.mention.Store(newMention(nil))
 	e.open()
 	go e.run()
 	return e, nil
@@ -183,10 +186,15 @@ func (e *engine) open() {
 func (e *engine) receiver(oneShot bool) func(Packet) {
 	return func(p Packet) {
 		e.counters.received.count(len(p.Data))
+		if !e.mention.Load().in(p.Data) {
+			e.counters.unrelated.Add(1)
+			return
+		}
 		if !oneShot && e.recent.again(time.Now(), p) {
 			e.counters.repeated.Add(1)
 			return
 		}
+		p.Data = bytes.Clone(p.Data)
 		select {
 		case e.packets <- arrival{p, oneShot}:
 		default:
@@ -209,7 +217,7 @@ func (e *engine) join(s *session) {
 		e.services[n.service] = v
 	}
 	v.sessions = append(v.sessions, s)
-	e.mention = newMention(e.names())
+	e.mention.Store(newMention(e.names()))
 	e.joinGroups()
 	e.responder.add(now, n)
 	v.querier.restart(now, v.links(), func(int) bool { return false })
@@ -242,7 +250,7 @@ func (e *engine) leave(s *session) []transmission {
 	} else {
 		v.querier.restart(time.Now(), v.links(), func(int) bool { return false })
 	}
-	e.mention = newMention(e.names())
+	e.mention.Store(newMention(e.names()))
 	e.recent.clear()
 	return goodbye
 }
@@ -360,10 +368,6 @@ func (e *engine) handle(now time.Time, a arrival) {
 	src, ok := e.netmap.onLink(a.Src.Addr(), a.Index)
 	if !ok {
 		e.counters.offLink.Add(1)
-		return
-	}
-	if !e.mention.in(a.Data) {
-		e.counters.unrelated.Add(1)
 		return
 	}
 	m := &e.message

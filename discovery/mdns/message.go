@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/netip"
+	"sync"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
@@ -76,14 +77,14 @@ func (m *message) goodbye() bool {
 
 // same reports whether two records have the same name, type and data.
 func (r *record) same(o *record) bool {
-	if r.typ != o.typ || fold(r.name) != fold(o.name) {
+	if r.typ != o.typ || !sameName(r.name, o.name) {
 		return false
 	}
 	switch r.typ {
 	case dnsmessage.TypePTR:
-		return fold(r.target) == fold(o.target)
+		return sameName(r.target, o.target)
 	case dnsmessage.TypeSRV:
-		return r.port == o.port && fold(r.target) == fold(o.target)
+		return r.port == o.port && sameName(r.target, o.target)
 	case dnsmessage.TypeTXT:
 		if len(r.txt) != len(o.txt) {
 			return false
@@ -105,6 +106,43 @@ type message struct {
 	truncated bool
 	questions []question
 	records   []record
+	names     names
+}
+
+// names keeps one string for each name that comes up again and again. Its zero
+// value is empty.
+type names struct {
+	shown  map[string]string
+	folded map[string]string
+}
+
+// maxNames bounds the names kept: strangers can make up as many as they like.
+const maxNames = 1024
+
+// of returns a name as it was sent.
+func (t *names) of(n *dnsmessage.Name) string {
+	if s, ok := t.shown[string(n.Data[:n.Length])]; ok {
+		return s
+	}
+	if t.shown == nil || len(t.shown) >= maxNames {
+		t.shown = make(map[string]string)
+	}
+	s := n.String()
+	t.shown[s] = s
+	return s
+}
+
+// fold returns a name folded.
+func (t *names) fold(s string) string {
+	if f, ok := t.folded[s]; ok {
+		return f
+	}
+	if t.folded == nil || len(t.folded) >= maxNames {
+		t.folded = make(map[string]string)
+	}
+	f := fold(s)
+	t.folded[s] = f
+	return f
 }
 
 // parse reads a message into m, whose slices it uses again. What it cannot read
@@ -112,7 +150,7 @@ type message struct {
 // dot, which are common in the names of printers, and those of others are no
 // reason to lose ours. On an error, m holds what came before it.
 func parse(b []byte, m *message) error {
-	*m = message{questions: m.questions[:0], records: m.records[:0]}
+	*m = message{questions: m.questions[:0], records: m.records[:0], names: m.names}
 	var p dnsmessage.Parser
 	h, err := p.Start(b)
 	if err != nil {
@@ -136,7 +174,7 @@ func parse(b []byte, m *message) error {
 		if c := q.Class &^ topBit; c != dnsmessage.ClassINET && c != classAny {
 			continue
 		}
-		m.questions = append(m.questions, question{fold(q.Name.String()), q.Type, q.Class&topBit != 0})
+		m.questions = append(m.questions, question{m.names.fold(m.names.of(&q.Name)), q.Type, q.Class&topBit != 0})
 	}
 	for s, step := range []struct {
 		header func() (dnsmessage.ResourceHeader, error)
@@ -153,7 +191,7 @@ func parse(b []byte, m *message) error {
 			}
 			if err == nil {
 				var r record
-				if r, err = parseBody(&p, h); err == nil {
+				if r, err = parseBody(&p, h, &m.names); err == nil {
 					r.section = section(s)
 					m.records = append(m.records, r)
 					continue
@@ -167,7 +205,7 @@ func parse(b []byte, m *message) error {
 	return nil
 }
 
-func parseBody(p *dnsmessage.Parser, h dnsmessage.ResourceHeader) (record, error) {
+func parseBody(p *dnsmessage.Parser, h dnsmessage.ResourceHeader, t *names) (record, error) {
 	r := record{typ: h.Type, ttl: h.TTL, unique: h.Class&topBit != 0}
 	if h.Class&^topBit != dnsmessage.ClassINET {
 		return r, errSkip
@@ -178,13 +216,13 @@ func parseBody(p *dnsmessage.Parser, h dnsmessage.ResourceHeader) (record, error
 		if err != nil {
 			return r, err
 		}
-		r.target = b.PTR.String()
+		r.target = t.of(&b.PTR)
 	case dnsmessage.TypeSRV:
 		b, err := p.SRVResource()
 		if err != nil {
 			return r, err
 		}
-		r.target, r.port = b.Target.String(), b.Port
+		r.target, r.port = t.of(&b.Target), b.Port
 	case dnsmessage.TypeTXT:
 		b, err := p.TXTResource()
 		if err != nil {
@@ -206,7 +244,7 @@ func parseBody(p *dnsmessage.Parser, h dnsmessage.ResourceHeader) (record, error
 	default:
 		return r, errSkip
 	}
-	r.name = fold(h.Name.String())
+	r.name = t.fold(t.of(&h.Name))
 	return r, nil
 }
 
@@ -314,7 +352,9 @@ func nsec(r *record) ([]byte, error) {
 // A mention decides cheaply whether a packet can be about any of our names, so
 // that the rest of the link's mDNS costs next to nothing.
 type mention struct {
-	labels  [][]byte // folded, with the length in front
+	labels [][]byte // folded, with the length in front
+
+	mu      sync.Mutex // guards scratch
 	scratch []byte
 }
 
@@ -330,6 +370,8 @@ func newMention(names []string) *mention {
 }
 
 func (m *mention) in(b []byte) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.scratch = append(m.scratch[:0], b...)
 	foldBytes(m.scratch)
 	for i := len(m.labels) - 1; i >= 0; i-- {

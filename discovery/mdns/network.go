@@ -54,7 +54,7 @@ type Transport interface {
 
 // Packet is a datagram received by a [Transport].
 type Packet struct {
-	Data      []byte
+	Data      []byte         // valid until receive returns
 	Src       netip.AddrPort // with a zone if it is a link-local IPv6 address
 	Index     int            // the interface it came in by
 	Multicast bool           // sent to a group, not to this machine alone

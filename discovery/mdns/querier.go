@@ -167,7 +167,7 @@ func (q *querier) heard(now time.Time, l link, src netip.AddrPort, m *message, k
 	more := false
 	for i := range m.records {
 		r := &m.records[i]
-		if r.section == inAnswer && r.typ == dnsmessage.TypePTR && r.name == q.service && !known(fold(r.target)) {
+		if r.section == inAnswer && r.typ == dnsmessage.TypePTR && r.name == q.service && !known(m.names.fold(r.target)) {
 			more = true
 		}
 	}

@@ -687,7 +687,7 @@ func (n *node) contested(m *message) bool {
 		}
 		switch {
 		case r.name == n.key && r.typ == dnsmessage.TypeSRV:
-			if r.port != n.port || fold(r.target) != n.host {
+			if r.port != n.port || !sameName(r.target, n.host) {
 				return true
 			}
 		case r.name == n.key && r.typ == dnsmessage.TypeTXT:

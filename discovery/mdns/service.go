@@ -108,7 +108,7 @@ func attribute(txt []string, key string) (string, bool) {
 // and leaves other bytes alone.
 func fold(s string) string {
 	for i := range len(s) {
-		if c := s[i]; 'A' <= c && c <= 'Z' {
+		if 'A' <= s[i] && s[i] <= 'Z' {
 			b := []byte(s)
 			foldBytes(b[i:])
 			return string(b)
@@ -117,11 +117,29 @@ func fold(s string) string {
 	return s
 }
 
+// sameName reports whether two names are the same when folded.
+func sameName(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if foldByte(a[i]) != foldByte(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func foldByte(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
+
 func foldBytes(b []byte) {
 	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
+		b[i] = foldByte(c)
 	}
 }
 

@@ -220,7 +220,7 @@ func (s *sockets) read(k *socket) {
 		if n > maxReceive {
 			continue
 		}
-		p := Packet{Data: append([]byte(nil), buf[:n]...), Src: netip.AddrPortFrom(src.Addr().Unmap(), src.Port())}
+		p := Packet{Data: buf[:n], Src: netip.AddrPortFrom(src.Addr().Unmap(), src.Port())}
 		if k.p4 != nil {
 			var cm ipv4.ControlMessage
 			if cm.Parse(oob[:noob]) == nil {

@@ -145,7 +145,7 @@ func (s *sockets) read(c *net.UDPConn, l link) {
 		failed = 0
 		if n <= maxReceive {
 			s.receive(Packet{
-				Data: append([]byte(nil), buf[:n]...), Index: l.index, Multicast: true,
+				Data: buf[:n], Index: l.index, Multicast: true,
 				Src: netip.AddrPortFrom(src.Addr().Unmap(), src.Port()),
 			})
 		}
