@@ -43,12 +43,17 @@ func (Lagged) event()         {}
 const maxEvents = 1024
 
 // Events returns what happens from now on, beginning with a Joined for every
-// connection that is live already. It ends with ctx, or when the node is closed
-// and all is told, and is to be ranged over once. It never blocks the node: a
-// reader that is more than 1,024 events behind misses some and is told so.
+// connection that is live already, and in the first call after Join with what was
+// Rejected until then. It ends with ctx, or when the node is closed and all is told,
+// and is to be ranged over once. It never blocks the node: a reader that is more than
+// 1,024 events behind misses some and is told so.
 func (n *Node) Events(ctx context.Context) iter.Seq[Event] {
 	sub := &subscription{more: make(chan struct{}, 1)}
 	n.mu.Lock()
+	for _, e := range n.early {
+		sub.put(e)
+	}
+	n.early, n.watched = nil, true
 	for _, c := range n.connectionsLocked() {
 		sub.put(Joined{c})
 	}
@@ -87,9 +92,15 @@ func (n *Node) Events(ctx context.Context) iter.Seq[Event] {
 	}
 }
 
-// tell gives an event to all who want them. It is called with mu held, so that all
-// get them in the same order.
+// maxEarly is how many rejections are kept for the first reader.
+const maxEarly = 64
+
+// tellLocked gives an event to all who want them. It is called with mu held, so that
+// all get them in the same order.
 func (n *Node) tellLocked(e Event) {
+	if _, ok := e.(Rejected); ok && !n.watched && len(n.early) < maxEarly {
+		n.early = append(n.early, e)
+	}
 	for sub := range n.subs {
 		sub.put(e)
 	}

@@ -37,8 +37,9 @@ type Node struct {
 	accept   []*Conn            // wait for Accept
 	changed  chan struct{}      // closed and replaced when one of the above changes
 	subs     map[*subscription]struct{}
+	early    []Event // rejections before the first call of Events
+	watched  bool    // Events was called
 	foreign  map[string]discovery.Foreign
-	leaving  bool
 	ended    bool
 }
 
@@ -313,7 +314,6 @@ const drainTime = time.Second
 // On a node that is closed already, Shutdown returns nil.
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.mu.Lock()
-	n.leaving = true
 	conns := n.connectionsLocked()
 	n.mu.Unlock()
 	n.withdraw()
@@ -515,14 +515,14 @@ func (s *sink) Found(c discovery.Candidate) {
 	(*Node)(s).mesh.Found(c)
 }
 
-// Connected returns the IDs of the peers, which discovery need not look for.
-func (s *sink) Connected() []string {
+// Connected returns the peers, which discovery need not look for.
+func (s *sink) Connected() map[string]netip.Addr {
 	n := (*Node)(s)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	all := make([]string, 0, len(n.conns))
-	for id := range n.conns {
-		all = append(all, string(id))
+	all := make(map[string]netip.Addr, len(n.conns))
+	for id, c := range n.conns {
+		all[string(id)] = c.peer.Addr.Addr()
 	}
 	return all
 }

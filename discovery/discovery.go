@@ -76,8 +76,9 @@ type Sink interface {
 // A discoverer need not ask for those. Like the methods of [Sink], Connected does
 // not block.
 type Connected interface {
-	// Connected returns the IDs of the nodes that there is a connection to.
-	Connected() []string
+	// Connected returns the IDs of the nodes that there is a connection to,
+	// each with the address that it leads to.
+	Connected() map[string]netip.Addr
 }
 
 // Discoverer finds candidates. An implementation is safe for concurrent use, and

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -510,7 +511,7 @@ func (e *engine) advance(now time.Time) {
 		if due := v.querier.dueAt(); !due.IsZero() && !now.Before(due) {
 			connected := v.connected()
 			answers := func(index int) []record {
-				return append(v.answers(index), e.cache.answers(now, name, index, connected)...)
+				return append(v.answers(index), e.cache.answers(now, name, index, e.tellable(connected, index))...)
 			}
 			e.transmit(v.querier.advance(now, e.cache.known(name), answers, e.newOneShot, e.port != nil, len(connected) > 0))
 		}
@@ -523,11 +524,12 @@ func (e *engine) advance(now time.Time) {
 	}
 }
 
-// connected are the instances that all nodes of the process are connected to. They
-// count as known answers, which spares everybody their replies, although RFC 6762,
-// 7.1 means records from the cache: that the instance is there is known for certain.
-func (v *service) connected() []string {
-	var all []string
+// connected are the instances that all nodes of the process are connected to, with
+// an address of each. They count as known answers, which spares everybody their
+// replies, although RFC 6762, 7.1 means records from the cache: that the instance is
+// there is known for certain.
+func (v *service) connected() map[string]netip.Addr {
+	var all map[string]netip.Addr
 	for i, s := range v.sessions {
 		c, ok := s.report.sink.(discovery.Connected)
 		if !ok {
@@ -535,15 +537,33 @@ func (v *service) connected() []string {
 		}
 		ids := c.Connected()
 		if i == 0 {
-			all = ids
-		} else {
-			all = slices.DeleteFunc(all, func(id string) bool { return !slices.Contains(ids, id) })
+			all = make(map[string]netip.Addr, len(ids))
+			for id, a := range ids {
+				all[instanceLabel(id)] = a
+			}
+			continue
+		}
+		for label := range all {
+			if _, ok := ids[label]; !ok {
+				delete(all, label)
+			}
 		}
 	}
-	for i := range all {
-		all[i] = instanceLabel(all[i])
-	}
 	return all
+}
+
+// tellable returns those of the connected instances that may be named on an
+// interface: one that is connected over loopback may not want to be known elsewhere.
+func (e *engine) tellable(connected map[string]netip.Addr, index int) []string {
+	i := e.netmap.byIndex[index]
+	var labels []string
+	for label, a := range connected {
+		if i != nil && a.IsLoopback() == (i.Flags&net.FlagLoopback != 0) {
+			labels = append(labels, label)
+		}
+	}
+	slices.Sort(labels)
+	return labels
 }
 
 // answers are the PTR records of the process's own nodes. They are known answers

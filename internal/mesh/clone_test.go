@@ -56,6 +56,7 @@ func layout(t reflect.Type) (s string) {
 // made at.
 func cloneCore(c *core) *core {
 	d := *c
+	d.targets = targets{} // time stands still here, and they limit nothing but how often
 	d.own = maps.Clone(c.own)
 	d.peers = make(map[link.ID]*peer, len(c.peers))
 	d.sessions = make(map[link.LinkID]*session, len(c.sessions))
@@ -72,7 +73,7 @@ func cloneCore(c *core) *core {
 		q := *p
 		in := inside(&q.arb)
 		in.waiting, in.pending = slices.Clone(in.waiting), slices.Clone(in.pending)
-		q.addrs, q.sees = slices.Clone(p.addrs), slices.Clone(p.sees)
+		q.addrs, q.sees, q.trying = slices.Clone(p.addrs), slices.Clone(p.sees), slices.Clone(p.trying)
 		if p.sess != nil {
 			q.sess = d.sessions[p.sess.id]
 		}
@@ -122,8 +123,8 @@ func TestCloneKnowsAllFields(t *testing.T) {
 }
 
 const (
-	coreFields     = 21
-	peerFields     = 17
+	coreFields     = 22
+	peerFields     = 18
 	sessionFields  = 25
 	seedFields     = 4
 	scheduleFields = 6

@@ -34,7 +34,8 @@ type core struct {
 	seq      uint64    // of COMMIT
 	dialing  int       // attempts under way
 	retrying int       // of these, at targets that failed before
-	starved  bool      // an attempt that is due waits for room
+	targets  targets
+	starved  bool // an attempt that is due waits for room
 	askNext  time.Time
 	leaving  bool
 
@@ -52,7 +53,7 @@ type effects interface {
 	admit(id link.LinkID)
 	// end closes a link once what was sent is out.
 	end(id link.LinkID)
-	// dial makes an attempt at a peer or a seed, whose outcome is a HELLO or a
+	// dial makes an attempt at a peer, where it is to be tried, or a seed, whose outcome is a HELLO or a
 	// call of dialFailed.
 	dial(p *peer, s *seed)
 	// openConn dials the connection that is due on a session that this side
@@ -255,17 +256,22 @@ func (c *core) pump(now time.Time) {
 		}
 	}
 	var due []*peer
-	busy := make(map[netip.Addr]int) // attempts under way, by the machine dialled
 	for _, p := range c.peers {
-		if p.dial.dialing {
-			busy[p.machine()]++
-		}
 		if p.sess == nil && !p.dial.due.IsZero() && !p.dial.dialing {
 			if p.dial.due.After(now) {
 				c.atDial(p.dial.due)
 			} else {
 				due = append(due, p)
 			}
+		}
+	}
+	if len(due) == 0 {
+		return
+	}
+	busy := make(map[netip.Addr]int) // attempts under way, by the machine dialled
+	for _, p := range c.peers {
+		if p.dial.dialing {
+			busy[p.machine()]++
 		}
 	}
 	slices.SortFunc(due, func(a, b *peer) int {
@@ -282,11 +288,21 @@ func (c *core) pump(now time.Time) {
 			c.starved = true
 			continue
 		}
-		if c.ready(now, &p.dial) {
-			busy[m]++
-			c.start(now, &p.dial)
-			c.fx.dial(p, nil)
+		if !c.ready(now, &p.dial) {
+			continue
 		}
+		p.trying = p.addrs
+		if !p.met {
+			var again time.Time
+			if p.trying, again = c.targets.take(now, p.addrs); len(p.trying) == 0 {
+				p.dial.due = again
+				c.atDial(again)
+				continue
+			}
+		}
+		busy[m]++
+		c.start(now, &p.dial)
+		c.fx.dial(p, nil)
 	}
 }
 
@@ -361,8 +377,8 @@ func (c *core) dialFailed(now time.Time, p *peer, s *seed, code link.Code, err e
 // report tells the program why an attempt has failed, if there was an answer that
 // it should know of and has not been told of before.
 func (c *core) report(who Peer, before, err error) {
-	var a *answer
-	if !errors.As(err, &a) || before != nil && before.Error() == err.Error() {
+	var a, b *answer
+	if !errors.As(err, &a) || errors.As(before, &b) && b.err.Error() == a.err.Error() {
 		return
 	}
 	switch a.code {
@@ -747,6 +763,8 @@ func (c *core) networkChanged(now time.Time, gone func(netip.Addr) bool) {
 		}
 		if gone(s.local.Addr()) && s.probe.IsZero() {
 			c.startProbe(now, s)
+			s.probe = now.Add(probeTime)
+			c.at(s.probe)
 		} else {
 			c.ping(now, s)
 		}

@@ -373,7 +373,7 @@ func (fx *sideEffects) end(id link.LinkID) {
 func (fx *sideEffects) dial(p *peer, s *seed) {
 	m := (*Mesh)(fx)
 	if p != nil {
-		addrs := slices.Clone(p.addrs)
+		addrs := slices.Clone(p.trying)
 		m.jobs = append(m.jobs, func() { m.dialPeer(p, addrs) })
 	} else {
 		m.jobs = append(m.jobs, func() { m.dialSeed(s) })

@@ -18,12 +18,13 @@ const (
 
 // peer is all that a node knows of one other node.
 type peer struct {
-	id    link.ID
-	sum   uint64
-	arb   link.Arbiter
-	sess  *session // the committed link, or nil
-	addrs []netip.AddrPort
-	dial  schedule
+	id     link.ID
+	sum    uint64
+	arb    link.Arbiter
+	sess   *session // the committed link, or nil
+	addrs  []netip.AddrPort
+	dial   schedule
+	trying []netip.AddrPort // those of addrs that the attempt under way is made at
 
 	met     bool   // there was a link once
 	flaps   int    // links in a row that did not last

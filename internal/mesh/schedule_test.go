@@ -75,7 +75,7 @@ func (d *dials) take() (ids []link.ID)    { ids, d.to = d.to, nil; return ids }
 func candidate(i int) discovery.Candidate { return candidateAt(i, byte(i)) }
 func candidateAt(i int, h byte) discovery.Candidate {
 	return discovery.Candidate{
-		ID: fmt.Sprintf("%X", 0x100+i), Addrs: []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, h}), 80)},
+		ID: fmt.Sprintf("%X", 0x100+i), Addrs: []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, h}), uint16(1000+i))},
 		Announced: true,
 	}
 }
