@@ -293,3 +293,22 @@ func TestNeighboursAreNotOverrun(t *testing.T) {
 		t.Errorf("each node has connected %.1f times a second", perSecond)
 	}
 }
+
+// A machine of the link that refuses is not overrun by dials either, however many
+// nodes are said to be there: one dial a second from each node.
+func TestARefusingNeighbourIsNotOverrun(t *testing.T) {
+	s := newSiege(t)
+	printer := s.lab.Host("printer", s.lan, lab.NoDAD)
+	f := s.forger(t)
+	syn := s.lan.Capture(func(b []byte) bool {
+		return isTCP(b) && b[14]>>4 == 4 && netip.AddrFrom4([4]byte(b[14+16:])) == printer.Addr() && b[14+20+13]&2 != 0
+	})
+	s.during(t, f.repeat(func(int) []byte { return f.announce(forgery{randomID(), printer.Addr(), 9, 120}) }))
+	before, begin := len(syn.Frames()), time.Now()
+	time.Sleep(3 * time.Second)
+	perSecond := float64(len(syn.Frames())-before) / time.Since(begin).Seconds() / float64(len(s.members))
+	t.Logf("%.1f SYN a second from each node", perSecond)
+	if perSecond > 20 {
+		t.Errorf("%.1f SYN a second from each node", perSecond)
+	}
+}
