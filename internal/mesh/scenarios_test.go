@@ -111,7 +111,7 @@ func scenarios() []*scenario {
 		deep(pair("false timeouts", budget{slow: 2}, nil)),
 		deep(pair("a cut and false timeouts", budget{cuts: 1, slow: 1}, nil)),
 		pair("programs close", budget{closes: 3}, nil),
-		deep(pair("a cut while programs close", budget{cuts: 1, closes: 1, slow: 1}, nil)),
+		deep(pair("a cut while programs close", budget{cuts: 1, closes: 2}, nil)),
 		pair("a restart", budget{kills: 1}, back),
 		deep(pair("a restart at the same port", budget{kills: 1}, samePort)),
 		pair("a restart with another ID", budget{kills: 1}, newID),
@@ -155,9 +155,12 @@ func scenarios() []*scenario {
 		twins("two with one larger ID, who know A", []link.ID{"A", "B", "B"}, false, budget{}),
 		twins("two with one smaller ID, who know A", []link.ID{"B", "A", "A"}, false, budget{}),
 		deep(twins("two with one larger ID, and a cut", []link.ID{"A", "B", "B"}, false, budget{cuts: 1})),
-		deep(twins("two with one smaller ID, and a cut", []link.ID{"B", "A", "A"}, false, budget{cuts: 1})),
 		deep(twins("two with one larger ID", []link.ID{"A", "B", "B"}, true, budget{})),
 		deep(twins("two with one smaller ID", []link.ID{"B", "A", "A"}, true, budget{})),
-		deep(pair("deep: two power cuts", budget{powers: 2}, back)),
+		deep(pair("two power cuts", budget{powers: 2}, back)),
+		deep(pair("two restarts", budget{kills: 2}, func(sc *scenario) { sc.returns, sc.only = true, 1 })),
+		deep(pair("a restart and a cut", budget{kills: 1, cuts: 1}, back)),
+		deep(pair("leaves, false timeouts", budget{shutdowns: 1, slow: 1}, nil)),
+		deep(pair("leaves, a cut", budget{shutdowns: 1, cuts: 1}, nil)),
 	}
 }
