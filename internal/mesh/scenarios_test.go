@@ -141,7 +141,6 @@ func scenarios() []*scenario {
 		pair("A has a seed", budget{cuts: 1}, aHasSeed),
 		pair("B has a seed", budget{cuts: 1}, bHasSeed),
 		pair("a false timeout", budget{slow: 1}, nil),
-		deep(pair("a false timeout after a restart of B", budget{kills: 1, slow: 1}, func(sc *scenario) { sc.returns, sc.only = true, 2 })),
 		pair("A leaves", budget{shutdowns: 1}, nil),
 		pair("the network changes once", budget{nets: 1}, nil),
 		pair("only A reaches B, a restart", budget{kills: 1}, onlyAToB),
