@@ -74,13 +74,12 @@ func busy(o options) (stop func(), err error) {
 
 // burn keeps one core busy.
 func burn(o options) error {
+	spun := uint64(0)
 	for end := time.Now().Add(o.window); time.Now().Before(end); {
-		for i := 0; i < 1<<20; i++ {
+		for range 1 << 20 {
 			spun++
 		}
 	}
+	runtime.KeepAlive(spun)
 	return nil
 }
-
-// spun gives burn something to do that the compiler keeps.
-var spun uint64

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -555,10 +554,9 @@ func (v *service) connected() map[string]netip.Addr {
 // tellable returns those of the connected instances that may be named on an
 // interface: one that is connected over loopback may not want to be known elsewhere.
 func (e *engine) tellable(connected map[string]netip.Addr, index int) []string {
-	i := e.netmap.byIndex[index]
 	var labels []string
 	for label, a := range connected {
-		if i != nil && a.IsLoopback() == (i.Flags&net.FlagLoopback != 0) {
+		if a.IsLoopback() == e.netmap.loopback(index) {
 			labels = append(labels, label)
 		}
 	}
