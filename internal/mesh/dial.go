@@ -83,8 +83,13 @@ func (m *Mesh) dialLink(ctx context.Context, addr netip.AddrPort, p *peer, sd *s
 	begin := time.Now()
 	conn.SetDeadline(begin.Add(handshakeTime))
 	m.mu.Lock()
+	linked := p != nil && p.sess != nil
 	first := m.helloFrame(link.AppendPreface(nil, link.KindLink), target)
 	m.mu.Unlock()
+	if linked { // it has dialled us meanwhile
+		conn.Close()
+		return &answer{link.CodeDuplicate, errDuplicate}
+	}
 	l := m.newLink(conn, true)
 	if _, err := conn.Write(first); err != nil {
 		l.Close()

@@ -28,8 +28,8 @@ func (c *core) found(now time.Time, cand discovery.Candidate) {
 		c.disown(p, addrs)
 	}
 	if p.sess != nil {
-		if fresh && cand.Announced { // it may have come back at another address
-			c.ping(now, p.sess)
+		if fresh && cand.Announced && p.sess.probe.IsZero() {
+			c.startProbe(now, p.sess) // it may have come back at another address
 		}
 		return
 	}
