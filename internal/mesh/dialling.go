@@ -23,13 +23,14 @@ func (c *core) found(now time.Time, cand discovery.Candidate) {
 		p.source = cand.Source
 	}
 	p.found = now
+	moved := !slices.ContainsFunc(p.addrs, func(a netip.AddrPort) bool { return a.Port() == addrs[0].Port() })
 	fresh := p.learn(addrs)
 	if fresh {
 		c.disown(p, addrs)
 	}
 	if p.sess != nil {
-		if fresh && cand.Announced && p.sess.probe.IsZero() {
-			c.startProbe(now, p.sess) // it may have come back at another address
+		if moved && cand.Announced && p.sess.probe.IsZero() {
+			c.startProbe(now, p.sess) // a node has one port: it may have come back
 		}
 		return
 	}
