@@ -61,8 +61,8 @@ type Config struct {
 
 	// Admit, if set, has the last word on who is connected to. It is called in
 	// the handshake, perhaps several times for one peer and concurrently, and
-	// has 5 seconds at most; ctx ends then. An error keeps the peer away, and
-	// its text is told to the peer.
+	// has to return when ctx ends, after 5 seconds at most. An error keeps the
+	// peer away, and its text is told to the peer.
 	Admit func(ctx context.Context, peer PeerInfo) error
 
 	// Liveness says how soon a peer that hangs or is cut off is given up.

@@ -232,8 +232,8 @@ func (c *Conn) end(cause error) {
 		return
 	}
 	if t, ok := c.raw.(interface{ CloseRead() error }); ok {
-		// Wakes whoever waits for bytes that will not come, and keeps those
-		// that have.
+		// Wakes whoever waits for bytes that will not come. Linux keeps those
+		// that have; some other systems do not.
 		t.CloseRead()
 		c.CloseWrite()
 	} else {

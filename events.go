@@ -72,7 +72,7 @@ func (n *Node) Events(ctx context.Context) iter.Seq[Event] {
 	return func(yield func(Event) bool) {
 		defer stop()
 		defer forget()
-		for {
+		for ctx.Err() == nil {
 			e, ended := sub.take()
 			if e != nil {
 				if !yield(e) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.com/tcpnet"
+	"example.com/tcpnet/discovery"
 )
 
 // events collects what happens on n until the test ends.
@@ -245,4 +246,57 @@ func TestStreamReachesTheSocket(t *testing.T) {
 	if _, ok := ca.RemoteAddr().(*net.TCPAddr); !ok {
 		t.Errorf("remote address is a %T", ca.RemoteAddr())
 	}
+}
+
+// A program that only writes does not read the end of the streams.
+func TestShutdownDoesNotTakeLongerWithMorePeers(t *testing.T) {
+	name := cluster()
+	a := join(t, tcpnet.Config{Name: name})
+	const peers = 8
+	for range peers {
+		join(t, tcpnet.Config{Name: name, Handler: func(c *tcpnet.Conn) {
+			io.Copy(io.Discard, c)
+			c.Close()
+		}})
+	}
+	wait(t, a, peers)
+	begin := time.Now()
+	if err := a.Shutdown(context20(t)); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took > peers*time.Second/2 {
+		t.Errorf("Shutdown took %v with %d peers", took, peers)
+	}
+}
+
+// A peer that ends its stream just before it shuts down is not kept waiting by a
+// program that has closed at the end of the stream.
+func TestCloseBetweenEndOfStreamAndGoodbye(t *testing.T) {
+	name := cluster()
+	a := join(t, tcpnet.Config{Name: name})
+	join(t, tcpnet.Config{Name: name, Handler: func(c *tcpnet.Conn) {
+		io.Copy(io.Discard, c)
+		c.Close()
+	}})
+	c, err := a.Accept(context20(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.CloseWrite()
+	if err := a.Shutdown(context20(t)); err != nil { // nobody reads c
+		t.Error(err)
+	}
+}
+
+// One that comes back at the address of a seed is found again, also after a goodbye.
+func TestSeedComesBackAfterGoodbye(t *testing.T) {
+	name := cluster()
+	none := []discovery.Discoverer{}
+	first := join(t, tcpnet.Config{Name: name, Discovery: none})
+	addr := first.Addrs()[0].String()
+	a := join(t, tcpnet.Config{Name: name, Discovery: none, Seeds: []string{addr}})
+	wait(t, a, 1)
+	first.Close()
+	join(t, tcpnet.Config{Name: name, Discovery: none, Addr: addr})
+	wait(t, a, 1)
 }

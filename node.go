@@ -20,17 +20,18 @@ import (
 
 // Node is one member of a cluster, made by [Join].
 type Node struct {
-	cfg    Config
-	port   uint16
-	bound  []netip.Addr // what it listens on; empty: all addresses
-	mesh   *mesh.Mesh
-	state  atomic.Pointer[netwatch.State] // the machine's interfaces now
-	done   chan struct{}                  // closed when nothing is left running
-	unwake func()                         // ends the watch for network changes
+	cfg     Config
+	port    uint16
+	bound   []netip.Addr // what it listens on; empty: all addresses
+	mesh    *mesh.Mesh
+	network atomic.Pointer[network]
+	done    chan struct{} // closed when nothing is left running
 
-	closing sync.Once
+	closing     sync.Once
+	withdrawing sync.Once
 
 	mu       sync.Mutex // guards what follows
+	unwatch  func()     // ends the watch for network changes, once it has begun
 	sessions []io.Closer
 	conns    map[ID]*Conn
 	all      map[*Conn]struct{} // with those that have ended and are open still
@@ -66,7 +67,6 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 		subs:    make(map[*subscription]struct{}),
 		foreign: make(map[string]discovery.Foreign),
 	}
-	n.state.Store(new(netwatch.State))
 	listeners, err := mesh.Listen(ctx, cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("tcpnet: join %q: %w", cfg.Name, err)
@@ -78,13 +78,8 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 			n.bound = append(n.bound, ip)
 		}
 	}
+	n.look()
 	n.mesh = mesh.New(n.meshConfig(listeners))
-	n.unwake = netwatch.Subscribe(n.networkChanged) // before the first look: what changes after it is told
-	state, err := netwatch.Snapshot()
-	if err != nil {
-		cfg.Logger.Warn("cannot list the network interfaces", "err", err)
-	}
-	n.state.Store(&state)
 	self := discovery.Self{
 		Cluster:    cfg.Name,
 		ID:         string(cfg.ID),
@@ -109,7 +104,25 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 	for _, s := range cfg.Seeds {
 		n.mesh.AddSeed(s)
 	}
+	// This takes its time, and nobody waits for it: what has changed since the
+	// first look is seen by the second.
+	n.mu.Lock()
+	n.unwatch = netwatch.Subscribe(n.networkChanged)
+	n.mu.Unlock()
+	if before := n.network.Load().state; !n.look().Equal(before) {
+		n.networkChanged(netwatch.Event{State: n.network.Load().state})
+	}
 	return n, nil
+}
+
+// look finds out which interfaces the machine has.
+func (n *Node) look() netwatch.State {
+	state, err := netwatch.Snapshot()
+	if err != nil {
+		n.cfg.Logger.Warn("cannot list the network interfaces", "err", err)
+	}
+	n.see(state)
+	return state
 }
 
 // meshConfig returns what the mesh needs to know.
@@ -148,48 +161,49 @@ func (n *Node) ID() ID { return n.cfg.ID }
 
 // Addrs returns every address at which the node can be reached now, all with the
 // same port. Link-local IPv6 addresses carry the name of their interface as zone.
-func (n *Node) Addrs() (addrs []netip.AddrPort) {
-	for _, i := range *n.state.Load() {
+func (n *Node) Addrs() []netip.AddrPort { return slices.Clone(n.network.Load().addrs) }
+
+// network is what a node uses of its machine's network at one moment.
+type network struct {
+	state  netwatch.State
+	addrs  []netip.AddrPort    // where the node can be reached
+	usable map[netip.Addr]bool // addresses of the interfaces to use, with zones
+}
+
+// see takes a new state of the machine's network.
+func (n *Node) see(state netwatch.State) {
+	v := &network{state: state, usable: make(map[netip.Addr]bool)}
+	for _, i := range state {
 		if i.Flags&net.FlagUp == 0 || n.cfg.Interfaces != nil && !n.cfg.Interfaces(i.Interface) {
 			continue
 		}
 		for _, p := range i.Prefixes {
 			ip := p.Addr()
-			if len(n.bound) > 0 && !slices.ContainsFunc(n.bound, func(b netip.Addr) bool { return b.WithZone("") == ip }) {
-				continue
-			}
 			if ip.Is6() && ip.IsLinkLocalUnicast() {
 				ip = ip.WithZone(i.Name)
 			}
-			addrs = append(addrs, netip.AddrPortFrom(ip, n.port))
+			v.usable[ip] = true
+			if len(n.bound) == 0 || slices.ContainsFunc(n.bound, func(b netip.Addr) bool { return b.WithZone("") == p.Addr() }) {
+				v.addrs = append(v.addrs, netip.AddrPortFrom(ip, n.port))
+			}
 		}
 	}
-	if len(addrs) == 0 { // all interfaces are gone, or cannot be listed
+	if len(v.addrs) == 0 { // all interfaces are gone, or cannot be listed
 		for _, ip := range n.bound {
-			addrs = append(addrs, netip.AddrPortFrom(ip, n.port))
+			v.addrs = append(v.addrs, netip.AddrPortFrom(ip, n.port))
 		}
 	}
-	return addrs
+	n.network.Store(v)
 }
 
 // usable reports whether sockets may use an address of the machine.
 func (n *Node) usable(local netip.Addr) bool {
-	if n.cfg.Interfaces == nil {
-		return true
-	}
-	for _, i := range *n.state.Load() {
-		for _, p := range i.Prefixes {
-			if p.Addr() == local.WithZone("") && (local.Zone() == "" || local.Zone() == i.Name) {
-				return n.cfg.Interfaces(i.Interface)
-			}
-		}
-	}
-	return false
+	return n.cfg.Interfaces == nil || n.network.Load().usable[local]
 }
 
 // networkChanged is told by netwatch.
 func (n *Node) networkChanged(e netwatch.Event) {
-	n.state.Store(&e.State)
+	n.see(e.State)
 	n.mesh.NetworkChanged(func(a netip.Addr) bool {
 		for _, i := range e.State {
 			for _, p := range i.Prefixes {
@@ -330,43 +344,52 @@ func (n *Node) Shutdown(ctx context.Context) error {
 
 // finish waits until all peers have finished.
 func (n *Node) finish(ctx context.Context, conns []*Conn) error {
+	var wg sync.WaitGroup
 	for _, c := range conns {
-		select {
-		case <-c.finished:
-			continue
-		case <-c.ctx.Done():
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-n.done:
-			return nil
-		}
-		// The peer is done; perhaps the program is still reading.
-		drain := time.NewTimer(drainTime)
-		select {
-		case <-c.finished:
-		case <-drain.C:
-		case <-ctx.Done():
-		}
-		drain.Stop()
+		wg.Go(func() { n.finishConn(ctx, c) })
 	}
+	wg.Wait()
 	return ctx.Err()
 }
 
-// withdraw ends discovery.
-func (n *Node) withdraw() {
-	n.mu.Lock()
-	sessions := n.sessions
-	n.sessions = nil
-	n.mu.Unlock()
-	var wg sync.WaitGroup
-	for _, s := range sessions {
-		wg.Go(func() {
-			if err := s.Close(); err != nil {
-				n.cfg.Logger.Warn("discovery did not end well", "err", err)
-			}
-		})
+func (n *Node) finishConn(ctx context.Context, c *Conn) {
+	select {
+	case <-c.finished:
+		return
+	case <-ctx.Done():
+		return
+	case <-n.done:
+		return
+	case <-c.ctx.Done():
 	}
-	wg.Wait()
+	// The peer is done; perhaps the program is still reading.
+	drain := time.NewTimer(drainTime)
+	defer drain.Stop()
+	select {
+	case <-c.finished:
+	case <-drain.C:
+	case <-ctx.Done():
+	case <-n.done:
+	}
+}
+
+// withdraw ends discovery. All calls return when that is done.
+func (n *Node) withdraw() {
+	n.withdrawing.Do(func() {
+		n.mu.Lock()
+		sessions := n.sessions
+		n.sessions = nil
+		n.mu.Unlock()
+		var wg sync.WaitGroup
+		for _, s := range sessions {
+			wg.Go(func() {
+				if err := s.Close(); err != nil {
+					n.cfg.Logger.Warn("discovery did not end well", "err", err)
+				}
+			})
+		}
+		wg.Wait()
+	})
 }
 
 // Close closes the node and all its connections at once. It returns when nothing
@@ -375,7 +398,12 @@ func (n *Node) withdraw() {
 func (n *Node) Close() error {
 	n.closing.Do(func() {
 		n.withdraw()
-		n.unwake()
+		n.mu.Lock()
+		unwatch := n.unwatch
+		n.mu.Unlock()
+		if unwatch != nil { // Join was successful
+			unwatch()
+		}
 		n.mesh.Close()
 		n.mu.Lock()
 		open := make([]*Conn, 0, len(n.all))
@@ -412,9 +440,13 @@ func (n *Node) forget(c *Conn) {
 // unless something else turns out to be the cause meanwhile.
 func (n *Node) endLater(c *Conn) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	if !c.ended.Load() {
+	ended := c.ended.Load()
+	if !ended {
 		c.verdict = time.AfterFunc(verdictTime, func() { c.link.Ended(ErrClosed) })
+	}
+	n.mu.Unlock()
+	if ended {
+		c.link.Ended(ErrClosed)
 	}
 }
 
@@ -429,6 +461,11 @@ func (p *program) Up(up *mesh.Connection) {
 	up.User = c
 	n.cfg.Logger.Info("joined", "peer", c.peer.ID, "label", c.peer.Label, "addr", c.peer.Addr)
 	n.mu.Lock()
+	if n.ended {
+		n.mu.Unlock()
+		c.raw.Close()
+		return
+	}
 	n.conns[c.peer.ID] = c
 	n.all[c] = struct{}{}
 	if n.cfg.Handler == nil {
@@ -445,25 +482,22 @@ func (p *program) Up(up *mesh.Connection) {
 // Down ends a connection.
 func (p *program) Down(up *mesh.Connection, cause error) {
 	n, c := (*Node)(p), up.User.(*Conn)
+	n.cfg.Logger.Info("left", "peer", c.peer.ID, "label", c.peer.Label, "reason", cause)
 	n.mu.Lock()
 	if n.conns[c.peer.ID] == c {
 		delete(n.conns, c.peer.ID)
 	}
-	n.mu.Unlock()
 	c.end(cause)
-	n.mu.Lock()
-	if c.verdict != nil {
-		c.verdict.Stop()
-	}
-	n.mu.Unlock()
-	n.cfg.Logger.Info("left", "peer", c.peer.ID, "label", c.peer.Label, "reason", cause)
-	n.mu.Lock()
-	defer n.mu.Unlock()
+	closed := c.verdict != nil && c.verdict.Stop()
 	if _, open := n.all[c]; open && !n.ended {
 		n.lingerLocked(c, c.reads.Load())
 	}
 	n.tellLocked(Left{c, cause})
 	n.changedLocked()
+	n.mu.Unlock()
+	if closed { // the program has closed it already, and waited for the cause
+		up.Ended(cause)
+	}
 }
 
 // lingerLocked closes a connection that has ended when it is not read any more. It

@@ -393,23 +393,30 @@ func (j *joining) awaitPeers(ctx context.Context, node *tcpnet.Node) error {
 		limit, cancel = context.WithTimeout(ctx, j.timeout)
 		defer cancel()
 	}
-	if err := node.Wait(limit, j.wait); err != nil {
+	late := func(err error) error {
 		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
 		return failure{fmt.Errorf("%d of %d peers connected after %v%s", len(node.Connections()), j.wait, j.timeout, whyMissing(node)), exitTimeout}
 	}
+	if err := node.Wait(limit, j.wait); err != nil {
+		return late(err)
+	}
 	for {
 		n, latest, changed := j.send.count()
-		rest := settle - time.Since(latest)
-		if n >= j.wait && rest <= 0 {
-			return nil
+		var settled <-chan time.Time // never, while too few are there
+		if n >= j.wait {
+			rest := settle - time.Since(latest)
+			if rest <= 0 {
+				return nil
+			}
+			settled = time.After(rest)
 		}
 		select {
-		case <-time.After(max(rest, time.Millisecond)):
+		case <-settled:
 		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-limit.Done():
+			return late(limit.Err())
 		}
 	}
 }

@@ -45,12 +45,6 @@ type Action struct {
 	Code Code // for SendReject and Drop
 }
 
-// Current returns the committed link, or zero.
-func (a *Arbiter) Current() LinkID { return a.cur.id }
-
-// Incarnation returns that of the peer at the other end of the committed link.
-func (a *Arbiter) Incarnation() Incarnation { return a.cur.inc }
-
 // Probing reports whether an answer to a probe is awaited.
 func (a *Arbiter) Probing() bool { return a.probing }
 

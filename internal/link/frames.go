@@ -177,7 +177,7 @@ func ParseReject(p []byte) (r Reject, err error) {
 	if len(p) < 5 {
 		return r, short(FrameReject)
 	}
-	return Reject{Code(p[0]), binary.BigEndian.Uint32(p[1:]), text(p[5:])}, nil
+	return Reject{Code(p[0]), binary.BigEndian.Uint32(p[1:]), text(p[5:], maxText)}, nil
 }
 
 // Goodbye is the payload of GOODBYE.
@@ -200,7 +200,7 @@ func ParseGoodbye(p []byte) (g Goodbye, err error) {
 	if len(p) < 1 {
 		return g, short(FrameGoodbye)
 	}
-	return Goodbye{Code(p[0]), text(p[1:])}, nil
+	return Goodbye{Code(p[0]), text(p[1:], maxText)}, nil
 }
 
 // Digest sums up which nodes a node sees (PROTOCOL.md section 8).
@@ -277,9 +277,9 @@ func clip(s string, n int) string {
 	return s[:n]
 }
 
-// text makes text of a stranger's bytes: bounded, valid and on one line.
-func text(p []byte) string {
-	s := clip(string(p[:min(len(p), maxText)]), maxText)
+// text makes text of a stranger's bytes: at most n of them, valid and on one line.
+func text(p []byte, n int) string {
+	s := string(p[:min(len(p), n)])
 	out := make([]rune, 0, len(s))
 	for _, r := range s {
 		if r < ' ' || r == 0x7f || (0x80 <= r && r < 0xa0) {
@@ -287,5 +287,5 @@ func text(p []byte) string {
 		}
 		out = append(out, r) // ranging turns bytes that are not UTF-8 into U+FFFD
 	}
-	return string(out)
+	return clip(string(out), n)
 }

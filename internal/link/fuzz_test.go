@@ -3,6 +3,7 @@ package link
 import (
 	"bytes"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -119,6 +120,7 @@ func parsePeers(t *testing.T, p []byte) {
 func FuzzHello(f *testing.F) {
 	f.Add(AppendHello(nil, &fullHello)[headerLen:])
 	f.Add([]byte(required["versions"] + required["name"] + required["ID"] + required["incarnation"]))
+	f.Add([]byte(required["versions"] + field(tagMeta, "\xff"+strings.Repeat("k", 300))))
 	f.Fuzz(parseHello)
 }
 

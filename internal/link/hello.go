@@ -147,7 +147,7 @@ func ParseHello(p []byte) (*Hello, error) {
 			copy(h.Incarnation[:], v)
 			haveIncarnation = true
 		case tagLabel:
-			h.Label = clip(text(v), MaxLabel)
+			h.Label = text(v, MaxLabel)
 		case tagMeta:
 			if meta += 3 + n; n < 1 || n < 1+int(v[0]) || meta > MaxMeta {
 				return nil, fmt.Errorf("%w: HELLO with bad meta", ErrProtocol)
@@ -155,7 +155,8 @@ func ParseHello(p []byte) (*Hello, error) {
 			if h.Meta == nil {
 				h.Meta = make(map[string]string)
 			}
-			h.Meta[string(v[1:1+v[0]])] = string(v[1+v[0]:])
+			key := 1 + int(v[0])
+			h.Meta[string(v[1:key])] = string(v[key:])
 		case tagAddress:
 			if a, ok := parseAddrPort(v); ok && len(h.Addrs) < MaxAddresses {
 				h.Addrs = append(h.Addrs, a)

@@ -19,7 +19,10 @@ var fullHello = Hello{
 
 func TestHelloRoundTrip(t *testing.T) {
 	least := Hello{MinVersion: 1, MaxVersion: 1, Name: "n", ID: "0"}
-	for _, h := range []Hello{fullHello, least} {
+	longest := least
+	longest.Label = strings.Repeat("l", MaxLabel)
+	longest.Meta = map[string]string{strings.Repeat("k", 255): "v"}
+	for _, h := range []Hello{fullHello, least, longest} {
 		got, err := ParseHello(AppendHello(nil, &h)[headerLen:])
 		if err != nil || !reflect.DeepEqual(*got, h) {
 			t.Errorf("%+v became %+v, %v", h, got, err)

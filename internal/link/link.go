@@ -8,8 +8,6 @@ package link
 
 import (
 	"bufio"
-	"errors"
-	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -22,15 +20,11 @@ const (
 	flushWithin = 10 * time.Second
 )
 
-// ErrSlow ends a link whose peer does not read.
-var ErrSlow = errors.New("the peer does not read its link")
-
 // Link is one link. Next is for one goroutine; the other methods are safe for
 // concurrent use and do not block, except Flush.
 type Link struct {
-	Conn    net.Conn
-	ID      LinkID
-	Dialled bool // this side dialled
+	Conn net.Conn
+	ID   LinkID
 
 	in    frameReader
 	limit atomic.Int64 // the largest payload accepted now
@@ -45,8 +39,8 @@ type Link struct {
 
 // New returns the link over conn. The preface has been read already, or is sent
 // by the caller.
-func New(conn net.Conn, id LinkID, dialled bool) *Link {
-	l := &Link{Conn: conn, ID: id, Dialled: dialled, patience: flushWithin}
+func New(conn net.Conn, id LinkID) *Link {
+	l := &Link{Conn: conn, ID: id, patience: flushWithin}
 	l.in = frameReader{r: bufio.NewReaderSize(conn, readBuffer)}
 	l.limit.Store(MaxPayloadBefore)
 	return l
@@ -120,13 +114,13 @@ func (l *Link) Pending() bool {
 }
 
 // Flush writes what was sent. Only one call at a time writes; the others return
-// at once, and what they wanted written is written by the first. A link that
+// false at once, and what they wanted written is written by the first. A link that
 // cannot be written to is closed, which Next tells.
-func (l *Link) Flush() error {
+func (l *Link) Flush() bool {
 	l.mu.Lock()
-	if l.flushing || l.closed {
+	if l.flushing {
 		l.mu.Unlock()
-		return nil
+		return false
 	}
 	l.flushing = true
 	defer func() {
@@ -145,8 +139,7 @@ func (l *Link) Flush() error {
 		l.mu.Lock()
 		if err != nil {
 			l.closeLocked()
-			return fmt.Errorf("write to link: %w", err)
 		}
 	}
-	return nil
+	return true
 }

@@ -104,7 +104,7 @@ func (m *Mesh) serve(conn net.Conn, remote netip.AddrPort, leave func() bool) {
 
 // serveLink is the acceptor's side of the handshake, and of the link after it.
 func (m *Mesh) serveLink(conn net.Conn, remote netip.AddrPort, leave func() bool) {
-	l := m.newLink(conn, false)
+	l := m.newLink(conn)
 	defer leave()
 	defer l.Close()
 	t, payload, err := l.Next()
@@ -121,7 +121,12 @@ func (m *Mesh) serveLink(conn net.Conn, remote netip.AddrPort, leave func() bool
 	}
 	s := &session{id: l.ID, hello: h, remote: remote, local: endpoint(conn.LocalAddr())}
 	if code, err := m.check(s, ""); err != nil {
-		m.log.met(remote, err)
+		fresh := m.log.met(remote, err)
+		if fresh && (code == link.CodeDuplicateID || code == link.CodeRefused) {
+			m.step(nil, func(time.Time) {
+				m.core.fx.reject(Rejection{Peer: peerInfo(s), Err: err})
+			})
+		}
 		m.turnAway(l, code, err)
 		return
 	}
@@ -152,11 +157,11 @@ func (m *Mesh) turnAway(l *link.Link, code link.Code, err error) {
 }
 
 // newLink returns a link with a number of its own.
-func (m *Mesh) newLink(conn net.Conn, dialled bool) *link.Link {
+func (m *Mesh) newLink(conn net.Conn) *link.Link {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.lastLink++
-	return link.New(conn, m.lastLink, dialled)
+	return link.New(conn, m.lastLink)
 }
 
 // check applies PROTOCOL.md section 5.1 to the HELLO of the other side, and then
@@ -172,9 +177,6 @@ func (m *Mesh) check(s *session, target link.ID) (link.Code, error) {
 	case h.Incarnation == m.inc:
 		return link.CodeSelf, errSelf
 	case h.ID == m.cfg.ID:
-		m.step(nil, func(time.Time) {
-			m.core.fx.reject(Rejection{Peer: peerInfo(s), Err: ErrDuplicateID})
-		})
 		return link.CodeDuplicateID, ErrDuplicateID
 	case s.dialled && target != "" && h.ID != target:
 		return link.CodeWrongNode, fmt.Errorf("%w: %s", ErrWrongNode, h.ID)
@@ -184,9 +186,6 @@ func (m *Mesh) check(s *session, target link.ID) (link.Code, error) {
 	h.Addrs = reachable(h.Addrs, s)
 	if m.cfg.Admit != nil {
 		if err := m.askProgram(peerInfo(s)); err != nil {
-			m.step(nil, func(time.Time) {
-				m.core.fx.reject(Rejection{Peer: peerInfo(s), Err: err})
-			})
 			return link.CodeRefused, err
 		}
 	}

@@ -42,7 +42,7 @@ func (c *core) startProbe(now time.Time, s *session) {
 
 // gotPing takes a PING and answers it.
 func (c *core) gotPing(now time.Time, id link.LinkID, m link.Ping) {
-	if s := c.sessions[id]; s != nil {
+	if s := c.sessions[id]; s != nil && s.adopted {
 		c.fx.send(id, link.AppendPing(nil, link.FramePong, link.Ping{Nonce: m.Nonce, Digest: c.digest}))
 		c.gotDigest(now, s, m.Digest)
 	}
@@ -101,6 +101,7 @@ func (c *core) giveUp(now time.Time, s *session) {
 // networkChanged looks after all links, and at all who are missed, at once. gone
 // tells which of the machine's addresses exist no longer.
 func (c *core) networkChanged(now time.Time, gone func(netip.Addr) bool) {
+	clear(c.own) // another machine may have got an address of ours
 	for _, s := range c.sorted() {
 		if !s.adopted || s.departing {
 			continue

@@ -124,7 +124,7 @@ func TestCloneKnowsAllFields(t *testing.T) {
 
 const (
 	coreFields     = 22
-	peerFields     = 18
+	peerFields     = 20
 	sessionFields  = 25
 	seedFields     = 4
 	scheduleFields = 6

@@ -137,15 +137,15 @@ func (c *core) get(id link.ID, now time.Time) *peer {
 	return p
 }
 
-// evict makes room for one more peer: of those without a link, the one whose
-// attempts have failed for longest goes, strangers before those once met.
+// evict makes room for one more peer: of those without a link, the one that was told
+// of longest ago goes, strangers before those once met.
 func (c *core) evict() {
 	if len(c.peers) < maxPeers+len(c.sessions) {
 		return
 	}
 	var worst *peer
 	for _, p := range c.peers {
-		if p.sess != nil || p.dial.dialing || c.contested(p) {
+		if p.links > 0 || p.dial.dialing {
 			continue
 		}
 		if worst == nil || (worst.met && !p.met) || (worst.met == p.met && p.found.Before(worst.found)) {
@@ -157,12 +157,10 @@ func (c *core) evict() {
 	}
 }
 
-// contested reports whether a link to p is in its handshake.
-func (c *core) contested(p *peer) bool {
-	for _, s := range c.sessions {
-		if s.peer == p {
-			return true
-		}
+// remove takes a session out of the table.
+func (c *core) remove(s *session) {
+	if c.sessions[s.id] == s {
+		delete(c.sessions, s.id)
+		s.peer.links--
 	}
-	return false
 }

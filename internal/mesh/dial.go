@@ -17,6 +17,7 @@ import (
 type answer struct {
 	code link.Code // of a REJECT, sent or received; 0 for anything else
 	err  error
+	peer Peer // who gave it, as far as it is known
 }
 
 func (a *answer) Error() string { return a.err.Error() }
@@ -84,13 +85,13 @@ func (m *Mesh) dialLink(ctx context.Context, addr netip.AddrPort, p *peer, sd *s
 	conn.SetDeadline(begin.Add(handshakeTime))
 	m.mu.Lock()
 	linked := p != nil && p.sess != nil
-	first := m.helloFrame(link.AppendPreface(nil, link.KindLink), target)
+	first := m.helloFrame(link.AppendPreface(nil, link.KindLink), target, addr.Addr())
 	m.mu.Unlock()
 	if linked { // it has dialled us meanwhile
 		conn.Close()
-		return &answer{link.CodeDuplicate, errDuplicate}
+		return &answer{code: link.CodeDuplicate, err: errDuplicate}
 	}
-	l := m.newLink(conn, true)
+	l := m.newLink(conn)
 	if _, err := conn.Write(first); err != nil {
 		l.Close()
 		return fmt.Errorf("send HELLO to %v: %w", addr, err)
@@ -107,7 +108,7 @@ func (m *Mesh) dialLink(ctx context.Context, addr netip.AddrPort, p *peer, sd *s
 	}
 	if code, err := m.check(s, target); err != nil {
 		m.turnAway(l, code, err)
-		err = &answer{code, err}
+		err = &answer{code, err, peerInfo(s)}
 		m.refused(addr, p, sd, err)
 		return err
 	}
@@ -155,23 +156,23 @@ func readHello(l *link.Link) (*link.Hello, error) {
 	t, payload, err := l.Next()
 	switch {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, &answer{0, fmt.Errorf("%w: it closed the connection without an answer", ErrNotTCPNet)}
+		return nil, &answer{err: fmt.Errorf("%w: it closed the connection without an answer", ErrNotTCPNet)}
 	case errors.Is(err, link.ErrProtocol):
-		return nil, &answer{0, fmt.Errorf("%w: %w", ErrNotTCPNet, err)}
+		return nil, &answer{err: fmt.Errorf("%w: %w", ErrNotTCPNet, err)}
 	case err != nil:
 		return nil, fmt.Errorf("wait for HELLO: %w", err)
 	case t == link.FrameReject:
 		r, err := link.ParseReject(payload)
 		if err != nil {
-			return nil, &answer{0, fmt.Errorf("%w: %w", ErrNotTCPNet, err)}
+			return nil, &answer{err: fmt.Errorf("%w: %w", ErrNotTCPNet, err)}
 		}
-		return nil, &answer{r.Code, rejectError(r)}
+		return nil, &answer{code: r.Code, err: rejectError(r)}
 	case t != link.FrameHello:
-		return nil, &answer{0, fmt.Errorf("%w: frame of type %d where HELLO belongs", ErrNotTCPNet, t)}
+		return nil, &answer{err: fmt.Errorf("%w: frame of type %d where HELLO belongs", ErrNotTCPNet, t)}
 	}
 	h, err := link.ParseHello(payload)
 	if err != nil {
-		return nil, &answer{0, fmt.Errorf("%w: %w", ErrNotTCPNet, err)}
+		return nil, &answer{err: fmt.Errorf("%w: %w", ErrNotTCPNet, err)}
 	}
 	return h, nil
 }

@@ -29,8 +29,8 @@ func (c *core) found(now time.Time, cand discovery.Candidate) {
 		c.disown(p, addrs)
 	}
 	if p.sess != nil {
-		if moved && cand.Announced && p.sess.probe.IsZero() {
-			c.startProbe(now, p.sess) // a node has one port: it may have come back
+		if moved && cand.Announced {
+			c.ping(now, p.sess) // a node has one port: this one may have come back
 		}
 		return
 	}
@@ -74,6 +74,9 @@ func (c *core) plan(now time.Time, d *schedule, delay time.Duration, met bool) {
 
 // addSeed begins to dial an address without an ID.
 func (c *core) addSeed(now time.Time, text string) {
+	if len(c.seeds) >= maxPeers || slices.ContainsFunc(c.seeds, func(s *seed) bool { return s.text == text }) {
+		return
+	}
 	s := &seed{text: text}
 	c.seeds = append(c.seeds, s)
 	c.plan(now, &s.dial, 0, true)
@@ -201,7 +204,7 @@ func (c *core) dialFailed(now time.Time, p *peer, s *seed, code link.Code, err e
 	case p.id == c.id && code == 0:
 		// Nobody is where another node with the own ID was said to be.
 		delete(c.peers, p.id)
-	case len(p.addrs) == 0 && !c.contested(p):
+	case len(p.addrs) == 0 && p.links == 0:
 		delete(c.peers, p.id)
 	default:
 		if p.dial.tries == 0 {
@@ -224,6 +227,9 @@ func (c *core) report(who Peer, before, err error) {
 	switch a.code {
 	case link.CodeSelf, link.CodeDuplicate, link.CodeWrongNode, link.CodeBusy, link.CodeLeaving:
 	default:
+		if a.peer.ID != "" {
+			who = a.peer
+		}
 		c.fx.reject(Rejection{Peer: who, Err: err})
 	}
 }

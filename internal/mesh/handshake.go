@@ -18,6 +18,7 @@ func (c *core) hello(now time.Time, s *session, attempt *schedule) {
 		s.seed.id, s.seed.err = p.id, nil
 	}
 	c.sessions[s.id] = s
+	p.links++
 	if c.leaving {
 		c.do(now, p, []link.Action{{Do: link.SendReject, Link: s.id, Code: link.CodeLeaving}})
 		return
@@ -71,7 +72,7 @@ func (c *core) do(now time.Time, p *peer, actions []link.Action) {
 			c.fx.send(s.id, link.AppendGoodbye(nil, link.Goodbye{Code: a.Code}))
 			c.drop(now, s, cause)
 			c.fx.end(s.id)
-			delete(c.sessions, s.id)
+			c.remove(s)
 		}
 	}
 }
@@ -132,7 +133,7 @@ func (c *core) retryMissing(now time.Time) {
 
 // forget ends a session that was not adopted, for the reason in code.
 func (c *core) forget(now time.Time, s *session, code link.Code) {
-	delete(c.sessions, s.id)
+	c.remove(s)
 	p := s.peer
 	if d := s.attempt; d != nil {
 		s.attempt = nil
@@ -195,7 +196,10 @@ func (c *core) rejected(now time.Time, id link.LinkID, m link.Reject) {
 // duplicateID tells the program, and the node that has the ID, that another
 // living node uses it.
 func (c *core) duplicateID(now time.Time, s *session) {
-	c.fx.reject(Rejection{Peer: peerInfo(s), Err: ErrDuplicateID})
+	if p := s.peer; p.twin.IsZero() || now.Sub(p.twin) >= logEvery {
+		p.twin = now
+		c.fx.reject(Rejection{Peer: peerInfo(s), Err: ErrDuplicateID})
+	}
 	if have := s.peer.sess; have != nil {
 		// Told its own ID at an address that is not its own, it looks there
 		// and finds out.
@@ -210,7 +214,7 @@ func (c *core) closed(now time.Time, id link.LinkID, cause error) {
 	switch {
 	case s == nil:
 	case s.departing:
-		delete(c.sessions, id)
+		c.remove(s)
 	case !s.adopted:
 		c.forget(now, s, 0)
 	default:
@@ -222,7 +226,7 @@ func (c *core) closed(now time.Time, id link.LinkID, cause error) {
 			cause = ErrRestarted
 		}
 		c.drop(now, s, cause)
-		delete(c.sessions, id)
+		c.remove(s)
 		c.do(now, p, p.arb.Closed(id))
 		c.wanted(now, p)
 	}
@@ -233,6 +237,7 @@ func (c *core) drop(now time.Time, s *session, cause error) {
 	p := s.peer
 	c.toggle(now, p, false)
 	p.sess, p.askAt, p.asking = nil, time.Time{}, false
+	s.probe = time.Time{}
 	p.dial.since = now
 	p.lastErr = cause
 	if p.flaps++; now.Sub(s.since) > steady {

@@ -64,8 +64,6 @@ func goodbyeError(m link.Goodbye) error {
 		return fmt.Errorf("%w: it says that this node did not answer", ErrTimeout)
 	case link.CodeReplaced:
 		return ErrReplaced
-	case link.CodeRefused:
-		return ErrRefused
 	default:
 		return ErrReset
 	}

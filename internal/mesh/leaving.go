@@ -9,7 +9,7 @@ import (
 // goodbye takes a GOODBYE.
 func (c *core) goodbye(now time.Time, id link.LinkID, m link.Goodbye) {
 	s := c.sessions[id]
-	if s == nil {
+	if s == nil || s.departing {
 		return
 	}
 	if !s.adopted {
@@ -28,10 +28,11 @@ func (c *core) goodbye(now time.Time, id link.LinkID, m link.Goodbye) {
 		if m.Code == link.CodeLeaving && open {
 			s.departing = true // the link stays until the program is done
 		} else {
-			delete(c.sessions, id)
+			c.remove(s)
 			c.fx.end(id)
 		}
 		c.do(now, p, p.arb.Closed(id))
+		c.wanted(now, p) // its seeds may lead to another node by now
 	default:
 		c.fx.end(id)
 		c.closed(now, id, goodbyeError(m))
@@ -46,7 +47,7 @@ const rememberLeft = 5 * time.Minute
 // comes back.
 func (c *core) forgetLeft(now time.Time) {
 	for _, p := range c.peers {
-		if p.left && p.sess == nil && !p.dial.dialing && now.Sub(p.dial.since) > rememberLeft && !c.contested(p) {
+		if p.left && p.sess == nil && !p.dial.dialing && now.Sub(p.dial.since) > rememberLeft && p.links == 0 {
 			delete(c.peers, p.id)
 		}
 	}
@@ -54,6 +55,9 @@ func (c *core) forgetLeft(now time.Time) {
 
 // leave says goodbye to all and takes nobody any more.
 func (c *core) leave(now time.Time, code link.Code) {
+	if c.leaving {
+		return
+	}
 	c.leaving = true
 	for _, s := range c.sorted() {
 		if s.adopted && !s.departing {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"syscall"
 )
 
 // Listen listens on every address that hostport stands for, with one port. A host
@@ -31,24 +32,47 @@ func Listen(ctx context.Context, hostport string) ([]net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen address %q: %w", hostport, err)
 	}
-	var listeners []net.Listener
-	var errs error
+	for range portTries {
+		var listeners []net.Listener
+		if listeners, err = listenAll(ctx, ips, uint16(port)); err == nil {
+			return listeners, nil
+		}
+		if port != 0 || !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	return nil, err
+}
+
+// portTries is how often another port is tried, when the one that the system chose
+// for the first address is taken at the next.
+const portTries = 8
+
+// listenAll listens on all of the addresses that are this machine's, with one port.
+func listenAll(ctx context.Context, ips []netip.Addr, port uint16) (listeners []net.Listener, err error) {
+	var absent error
 	tried := make(map[netip.Addr]bool)
 	for _, ip := range ips {
 		if ip = ip.Unmap(); tried[ip] {
 			continue
 		}
 		tried[ip] = true
-		ln, err := listenConfig().Listen(ctx, "tcp", netip.AddrPortFrom(ip, uint16(port)).String())
-		if err != nil {
-			errs = errors.Join(errs, err)
+		ln, err := listenConfig().Listen(ctx, "tcp", netip.AddrPortFrom(ip, port).String())
+		if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+			absent = errors.Join(absent, err)
 			continue
 		}
+		if err != nil {
+			for _, ln := range listeners {
+				ln.Close()
+			}
+			return nil, err
+		}
 		listeners = append(listeners, ln)
-		port = uint64(endpoint(ln.Addr()).Port()) // the same for all
+		port = endpoint(ln.Addr()).Port() // the same for all
 	}
 	if len(listeners) == 0 {
-		return nil, errs
+		return nil, absent
 	}
 	return listeners, nil
 }

@@ -113,6 +113,7 @@ type Mesh struct {
 	open       map[*session]*Connection
 	outbox     []func()
 	delivering bool
+	delivered  *sync.Cond      // delivering is false again
 	heeded     []chan struct{} // closed when all peers have heard the goodbye
 	clockAt    time.Time       // when clock is set to; zero: not set
 	closed     bool
@@ -145,6 +146,7 @@ func New(cfg Config) *Mesh {
 		log:      newStrangerLog(cfg.Logger),
 	}
 	m.room.Store(int32(max(cfg.Dials/2, 1)))
+	m.delivered = sync.NewCond(&m.mu)
 	m.gate = newGate(cfg.Pending, cfg.PerAddr)
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.core = newCore(cfg.ID, m.inc, (*sideEffects)(m))
@@ -231,15 +233,20 @@ func (m *Mesh) Close() {
 		l.Hurry(goodbyeTime)
 		l.End()
 		flush.Go(func() {
-			l.Flush()
-			l.Close()
+			if l.Flush() {
+				l.Close()
+			} // else whoever is writing closes it
 		})
 	}
 	flush.Wait()
 	m.gate.close()
-	m.deliver()
 	m.wg.Wait()
 	m.deliver()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for m.delivering { // by a goroutine of the program's
+		m.delivered.Wait()
+	}
 }
 
 // step lets f change core, does what has become due, and lets the consequences
@@ -325,6 +332,7 @@ func (m *Mesh) deliver() {
 		m.mu.Lock()
 	}
 	m.delivering = false
+	m.delivered.Broadcast()
 }
 
 // runClock steps when core wants to run.
@@ -354,7 +362,9 @@ func (fx *sideEffects) send(id link.LinkID, frames []byte) {
 }
 
 func (fx *sideEffects) hello(id link.LinkID) {
-	fx.send(id, (*Mesh)(fx).helloFrame(nil, ""))
+	if e := fx.links[id]; e != nil {
+		fx.send(id, (*Mesh)(fx).helloFrame(nil, "", endpoint(e.Conn.RemoteAddr()).Addr()))
+	}
 }
 
 func (fx *sideEffects) admit(id link.LinkID) {
@@ -426,8 +436,8 @@ func (fx *sideEffects) random() uint64 {
 	return binary.BigEndian.Uint64(b[:])
 }
 
-// helloFrame appends this node's HELLO. It is called with mu held.
-func (m *Mesh) helloFrame(b []byte, target link.ID) []byte {
+// helloFrame appends this node's HELLO to a node at to. It is called with mu held.
+func (m *Mesh) helloFrame(b []byte, target link.ID, to netip.Addr) []byte {
 	h := link.Hello{
 		MinVersion:  link.Version,
 		MaxVersion:  link.Version,
@@ -439,10 +449,7 @@ func (m *Mesh) helloFrame(b []byte, target link.ID) []byte {
 		Meta:        m.cfg.Meta,
 		Digest:      m.core.digest,
 	}
-	for _, a := range m.cfg.Addrs() {
-		if len(h.Addrs) < link.MaxAddresses {
-			h.Addrs = append(h.Addrs, netip.AddrPortFrom(a.Addr().WithZone(""), a.Port()))
-		}
-	}
+	h.Addrs = tellable(m.cfg.Addrs(), to)
+	h.Addrs = h.Addrs[:min(len(h.Addrs), link.MaxAddresses)]
 	return link.AppendHello(b, &h)
 }

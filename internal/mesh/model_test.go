@@ -688,7 +688,7 @@ func (w *world) attemptFailed(s *sock, a netip.AddrPort, code link.Code) {
 		}
 		err := errors.New("no link")
 		if code != 0 {
-			err = &answer{code, rejectError(link.Reject{Code: code})}
+			err = &answer{code: code, err: rejectError(link.Reject{Code: code})}
 		}
 		c.dialFailed(now, p, sd, code, err)
 	})

@@ -22,6 +22,7 @@ type peer struct {
 	sum    uint64
 	arb    link.Arbiter
 	sess   *session // the committed link, or nil
+	links  int      // sessions with it, of any state
 	addrs  []netip.AddrPort
 	dial   schedule
 	trying []netip.AddrPort // those of addrs that the attempt under way is made at
@@ -31,7 +32,8 @@ type peer struct {
 	left    bool   // it said goodbye: not dialled until discovery tells of it
 	source  string // what told of it first
 	found   time.Time
-	lastErr error // why the last attempt failed
+	lastErr error     // why the last attempt failed
+	twin    time.Time // when the program was told last that two nodes use its ID
 
 	digest link.Digest // of the nodes it sees, as last told
 	asked  link.Digest // the digest that it was asked about last

@@ -200,7 +200,7 @@ func TestAnswersThatPutTheNextAttemptOff(t *testing.T) {
 		c.found(now, candidate(1))
 		c.run(now)
 		p := c.everyone()[0]
-		c.dialFailed(now, p, nil, code, &answer{code, errNoAddress})
+		c.dialFailed(now, p, nil, code, &answer{code: code, err: errNoAddress})
 		if d := p.dial.due.Sub(now); long != (d >= retryCap/2) || d > retryCap {
 			t.Errorf("after REJECT(%v): %v", code, d)
 		}

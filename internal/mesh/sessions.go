@@ -10,7 +10,7 @@ import (
 func (c *core) openNext(now time.Time, s *session, wait time.Duration) {
 	switch {
 	case c.leaving:
-		s.state = connWaiting
+		s.state, s.redial = connWaiting, time.Time{}
 	case !s.dialled:
 		s.state = connOpening
 		c.fx.expect(s)
@@ -56,7 +56,7 @@ func (c *core) connEnded(now time.Time, s *session, number uint64, cause error) 
 		return
 	}
 	if s.departing {
-		delete(c.sessions, s.id)
+		c.remove(s)
 		c.fx.end(s.id)
 		return
 	}

@@ -37,11 +37,14 @@ func newStrangerLog(l *slog.Logger) *strangerLog {
 	return &strangerLog{logger: l, logged: make(map[netip.Prefix]time.Time)}
 }
 
-// met takes note of a stranger.
-func (g *strangerLog) met(remote netip.AddrPort, err error) {
-	if g.note(remote, err, time.Now()) {
+// met takes note of a stranger, and reports whether it is worth telling of: its
+// source has not been told of for a while.
+func (g *strangerLog) met(remote netip.AddrPort, err error) bool {
+	fresh := g.note(remote, err, time.Now())
+	if fresh {
 		g.logger.Warn("not a peer", "remote", remote, "err", err)
 	}
+	return fresh
 }
 
 // note counts a stranger and reports whether to log it.

@@ -69,7 +69,7 @@ func (c *core) rearm() {
 		}
 	}
 	for _, p := range c.peers {
-		if p.sess != nil && !p.askAt.IsZero() {
+		if p.sess != nil && !p.askAt.IsZero() && !c.leaving {
 			c.at(later(p.askAt, c.askNext))
 		}
 	}

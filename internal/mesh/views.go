@@ -17,7 +17,7 @@ const (
 // gotDigest takes what a peer sums up of its view.
 func (c *core) gotDigest(now time.Time, s *session, d link.Digest) {
 	p := s.peer
-	if !s.adopted || p.sess != s {
+	if c.leaving || !s.adopted || p.sess != s {
 		return
 	}
 	if d != p.digest {
@@ -95,7 +95,7 @@ func (c *core) gotPeers(now time.Time, id link.LinkID, entries []link.Entry, mor
 		return
 	}
 	p := s.peer
-	for _, e := range entries {
+	for _, e := range entries[:min(len(entries), maxPeers)] {
 		if p.asking && len(p.sees) < maxSeesPeers {
 			p.sees = append(p.sees, e.ID)
 		}
@@ -117,7 +117,7 @@ func (c *core) gotPeers(now time.Time, id link.LinkID, entries []link.Entry, mor
 }
 
 // alien reports whether the addresses said to be this node's hint at another node
-// with its ID: it has them neither seen nor told.
+// with its ID: it has not reached itself at any of them.
 func (c *core) alien(addrs []netip.AddrPort) bool {
 	for _, a := range addrs {
 		if c.own[a] {
