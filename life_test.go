@@ -51,10 +51,7 @@ func TestPeerIsDescribed(t *testing.T) {
 	name := cluster()
 	a := join(t, tcpnet.Config{Name: name})
 	b := join(t, tcpnet.Config{Name: name, Label: "the second", Meta: map[string]string{"role": "printer"}})
-	c, err := a.Accept(context20(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := accept(t, a)
 	p := c.Peer()
 	if p.ID != b.ID() || p.Label != "the second" || p.Meta["role"] != "printer" || p.Version != 1 || !p.Addr.IsValid() {
 		t.Errorf("peer is %+v", p)
@@ -219,14 +216,8 @@ func TestStreamReachesTheSocket(t *testing.T) {
 	name := cluster()
 	a := join(t, tcpnet.Config{Name: name})
 	b := join(t, tcpnet.Config{Name: name})
-	ca, err := a.Accept(context20(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cb, err := b.Accept(context20(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ca := accept(t, a)
+	cb := accept(t, b)
 	const text = "through and through"
 	go func() {
 		io.Copy(ca, strings.NewReader(text))
@@ -278,10 +269,7 @@ func TestCloseBetweenEndOfStreamAndGoodbye(t *testing.T) {
 		io.Copy(io.Discard, c)
 		c.Close()
 	}})
-	c, err := a.Accept(context20(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := accept(t, a)
 	c.CloseWrite()
 	if err := a.Shutdown(context20(t)); err != nil { // nobody reads c
 		t.Error(err)

@@ -50,6 +50,16 @@ func join(t testing.TB, cfg tcpnet.Config) *tcpnet.Node {
 	return n
 }
 
+// accept returns the next new connection of n.
+func accept(t testing.TB, n *tcpnet.Node) *tcpnet.Conn {
+	t.Helper()
+	c, err := n.Accept(context20(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func wait(t testing.TB, n *tcpnet.Node, count int) {
 	t.Helper()
 	if err := n.Wait(context20(t), count); err != nil {
@@ -98,10 +108,7 @@ func TestFirstBytesArriveWhole(t *testing.T) {
 	}
 	a := join(t, tcpnet.Config{Name: name})
 	join(t, tcpnet.Config{Name: name, Handler: handler})
-	c, err := a.Accept(context20(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := accept(t, a)
 	got, err := io.ReadAll(c)
 	if err != nil || !bytes.Equal(got, first) {
 		t.Fatalf("got %d bytes, %v; want %d", len(got), err, len(first))
@@ -112,14 +119,8 @@ func TestShutdownIsToldAsLeft(t *testing.T) {
 	name := cluster()
 	a := join(t, tcpnet.Config{Name: name})
 	b := join(t, tcpnet.Config{Name: name})
-	ca, err := a.Accept(context20(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cb, err := b.Accept(context20(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ca := accept(t, a)
+	cb := accept(t, b)
 	fmt.Fprint(cb, "last words")
 	down := make(chan error, 1)
 	go func() { down <- b.Shutdown(context20(t)) }()
