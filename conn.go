@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -90,7 +89,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	}
 	n, err := c.raw.Read(b)
 	if err != nil {
-		err = c.readFailed("read", err)
+		err = c.readFailed(err)
 	}
 	return n, err
 }
@@ -108,19 +107,19 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 	if err == nil {
 		err = io.EOF
 	}
-	if err = c.readFailed("read", err); err == io.EOF {
+	if err = c.readFailed(err); err == io.EOF {
 		err = nil
 	}
 	return n, err
 }
 
 // readFailed says what an error of the socket's means.
-func (c *Conn) readFailed(op string, err error) error {
+func (c *Conn) readFailed(err error) error {
 	if err == io.EOF {
 		c.ending.Store(true)
 		c.finish.Do(func() { close(c.finished) })
 		if cause := context.Cause(c.ctx); cause != nil && abrupt(cause) {
-			return fmt.Errorf("tcpnet: %s: %w", op, cause)
+			return fmt.Errorf("tcpnet: read: %w", cause)
 		}
 		return err
 	}
@@ -155,7 +154,7 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 func (c *Conn) failed(err error) {
 	lost := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ETIMEDOUT) ||
 		errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, syscall.EHOSTUNREACH)
-	if lost && !errors.Is(err, os.ErrDeadlineExceeded) && !c.ended.Load() {
+	if lost && !c.ended.Load() {
 		c.link.Ended(ErrReset)
 	}
 }

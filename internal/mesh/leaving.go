@@ -47,7 +47,7 @@ const rememberLeft = 5 * time.Minute
 // comes back.
 func (c *core) forgetLeft(now time.Time) {
 	for _, p := range c.peers {
-		if p.left && p.sess == nil && !p.dial.dialing && now.Sub(p.dial.since) > rememberLeft && p.links == 0 {
+		if p.left && p.links == 0 && !p.dial.dialing && now.Sub(p.dial.since) > rememberLeft {
 			delete(c.peers, p.id)
 		}
 	}
