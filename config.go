@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"time"
 	"unicode/utf8"
 
 	"example.com/tcpnet/discovery"
 	"example.com/tcpnet/discovery/mdns"
 	"example.com/tcpnet/internal/link"
+	"example.com/tcpnet/internal/netstack"
 )
 
 // Config is what [Join] needs to know. Only Name is required. Join copies it; what
@@ -95,8 +95,8 @@ type Limits struct {
 	Dials          int // attempts to connect at one time; default 16
 }
 
-// withDefaults returns cfg checked and completed.
-func (cfg Config) withDefaults() (Config, error) {
+// withDefaults returns cfg checked and completed for a node on host.
+func (cfg Config) withDefaults(host netstack.Host) (Config, error) {
 	switch {
 	case cfg.Name == "":
 		return cfg, errors.New("tcpnet: Config.Name is empty: it is what the nodes of a cluster share")
@@ -115,7 +115,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		}
 	}
 	if cfg.ID == "" {
-		cfg.ID = ID(link.NewID())
+		cfg.ID = ID(link.NewID(host.Random()))
 	} else {
 		id, err := ParseID(string(cfg.ID))
 		if err != nil {
@@ -132,7 +132,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		}
 	}
 	if cfg.Label == "" {
-		cfg.Label, _ = os.Hostname()
+		cfg.Label = host.Hostname()
 		cfg.Label = cfg.Label[:min(len(cfg.Label), link.MaxLabel)]
 	}
 	if cfg.Discovery == nil {

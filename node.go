@@ -15,12 +15,14 @@ import (
 	"example.com/tcpnet/discovery"
 	"example.com/tcpnet/internal/link"
 	"example.com/tcpnet/internal/mesh"
+	"example.com/tcpnet/internal/netstack"
 	"example.com/tcpnet/internal/netwatch"
 )
 
 // Node is one member of a cluster, made by [Join].
 type Node struct {
 	cfg     Config
+	host    netstack.Host
 	port    uint16
 	bound   []netip.Addr // what it listens on; empty: all addresses
 	mesh    *mesh.Mesh
@@ -51,7 +53,8 @@ type Node struct {
 // An error says what is wrong with cfg or with the machine's network. Nothing is
 // left behind then.
 func Join(ctx context.Context, cfg Config) (*Node, error) {
-	cfg, err := cfg.withDefaults()
+	host := hostOf(ctx)
+	cfg, err := cfg.withDefaults(host)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +63,7 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg:     cfg,
+		host:    host,
 		done:    make(chan struct{}),
 		conns:   make(map[ID]*Conn),
 		all:     make(map[*Conn]struct{}),
@@ -67,7 +71,7 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 		subs:    make(map[*subscription]struct{}),
 		foreign: make(map[string]discovery.Foreign),
 	}
-	listeners, err := mesh.Listen(ctx, cfg.Addr)
+	listeners, err := host.Listen(ctx, cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("tcpnet: join %q: %w", cfg.Name, err)
 	}
@@ -107,17 +111,18 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 	// This takes its time, and nobody waits for it: what has changed since the
 	// first look is seen by the second.
 	n.mu.Lock()
-	n.unwatch = netwatch.Subscribe(n.networkChanged)
+	n.unwatch = host.Watch(n.networkChanged)
 	n.mu.Unlock()
 	if before := n.network.Load().state; !n.look().Equal(before) {
 		n.networkChanged(netwatch.Event{State: n.network.Load().state})
 	}
+	host.Started(n)
 	return n, nil
 }
 
 // look finds out which interfaces the machine has.
 func (n *Node) look() netwatch.State {
-	state, err := netwatch.Snapshot()
+	state, err := n.host.Interfaces()
 	if err != nil {
 		n.cfg.Logger.Warn("cannot list the network interfaces", "err", err)
 	}
@@ -139,8 +144,9 @@ func (n *Node) meshConfig(listeners []net.Listener) mesh.Config {
 		Dials:     n.cfg.Limits.Dials,
 		Logger:    n.cfg.Logger,
 		Listeners: listeners,
-		Dial:      mesh.Dial,
-		Resolve:   mesh.Resolve,
+		Dial:      n.host.Dial,
+		Resolve:   n.host.Resolve,
+		Random:    n.host.Random(),
 		Addrs:     n.Addrs,
 		Usable:    n.usable,
 		Reconfirm: n.reconfirm,

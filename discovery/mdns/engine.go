@@ -27,6 +27,7 @@ const (
 // goroutine owns all of it; others reach it by post and do.
 type engine struct {
 	network  Network
+	rnd      func() float64 // from 0 to 1
 	log      *slog.Logger
 	counters counters
 
@@ -72,15 +73,19 @@ type arrival struct {
 }
 
 func startEngine(n Network, log *slog.Logger) (*engine, error) {
+	rnd := rand.Float64
+	if r, ok := n.(interface{ Float64() float64 }); ok {
+		rnd = r.Float64
+	}
 	e := &engine{
-		network: n, log: log,
+		network: n, rnd: rnd, log: log,
 		packets:   make(chan arrival, queueLength),
 		wake:      make(chan struct{}, 1),
 		quit:      make(chan struct{}),
 		done:      make(chan struct{}),
 		unwatch:   make(chan func(), 1),
-		responder: newResponder(rand.Float64),
-		cache:     newCache(rand.Float64),
+		responder: newResponder(rnd),
+		cache:     newCache(rnd),
 		services:  map[string]*service{},
 		oneShots:  map[uint16]bool{},
 		failed:    map[string]bool{},
@@ -213,7 +218,7 @@ func (e *engine) join(s *session) {
 
 	v := e.services[n.service]
 	if v == nil {
-		v = &service{querier: newQuerier(n.service, rand.Float64)}
+		v = &service{querier: newQuerier(n.service, e.rnd)}
 		e.services[n.service] = v
 	}
 	v.sessions = append(v.sessions, s)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/tcpnet/discovery"
+	"example.com/tcpnet/internal/netstack"
 )
 
 // goodbyeGap is the time between the two goodbyes of a node.
@@ -21,7 +22,8 @@ const goodbyeGap = 10 * time.Millisecond
 // Options are what can be chosen of a [Discoverer]. The zero value is fit for
 // use.
 type Options struct {
-	// Network is what is used of the machine. Nil means the real one.
+	// Network is what is used of the machine. Nil means the real one, or the
+	// simulated one that the context of Start belongs to.
 	Network Network
 
 	// Logger gets what people may want to know, such as why port 5353 is
@@ -46,9 +48,14 @@ var (
 // New returns a Discoverer.
 func New(o Options) *Discoverer { return &Discoverer{options: o} }
 
-func (d *Discoverer) network() Network {
+func (d *Discoverer) network(ctx context.Context) Network {
 	if d.options.Network != nil {
 		return d.options.Network
+	}
+	if h, ok := netstack.From(ctx); ok {
+		if h, ok := h.(interface{ MDNS() Network }); ok {
+			return h.MDNS()
+		}
 	}
 	return host{}
 }
@@ -77,7 +84,7 @@ func (d *Discoverer) Start(ctx context.Context, self discovery.Self, sink discov
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	n := d.network()
+	n := d.network(ctx)
 	e, err := engines.acquire(n, log)
 	if err != nil {
 		return nil, fmt.Errorf("mdns: %w", err)

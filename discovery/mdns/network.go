@@ -17,7 +17,8 @@ type Interface struct {
 // Network is the machine as the engine sees it: its interfaces and its UDP
 // sockets. [Options.Network] replaces the real one, so that a simulated network
 // can run the real engine. An implementation is comparable (a pointer is):
-// nodes that use equal Networks share one engine.
+// nodes that use equal Networks share one engine. If it has a method Float64,
+// the engine's delays are drawn from that.
 type Network interface {
 	// Interfaces returns the interfaces as they are now, up or not. The
 	// result is not modified afterwards by either side.

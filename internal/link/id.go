@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -32,10 +33,10 @@ func ParseID(s string) (ID, error) {
 	return ID(strings.ToUpper(s)), nil
 }
 
-// NewID returns 128 random bits.
-func NewID() ID {
+// NewID returns 128 bits of random.
+func NewID(random io.Reader) ID {
 	var b [16]byte
-	rand.Read(b[:]) // never fails
+	io.ReadFull(random, b[:]) // a source of randomness never fails
 	return ID(strings.ToUpper(hex.EncodeToString(b[:])))
 }
 

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"crypto/rand"
 	"slices"
 	"strings"
 	"testing"
@@ -31,7 +32,7 @@ func TestParseID(t *testing.T) {
 			t.Errorf("ParseID(%q) = %q, want an error", in, got)
 		}
 	}
-	if id := NewID(); len(id) != 32 || id == NewID() {
+	if id := NewID(rand.Reader); len(id) != 32 || id == NewID(rand.Reader) {
 		t.Errorf("NewID() = %q", id)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"context"
 	crand "crypto/rand"
 	"encoding/binary"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -45,6 +46,7 @@ type Config struct {
 	Listeners []net.Listener
 	Dial      func(context.Context, netip.AddrPort) (net.Conn, error)
 	Resolve   func(ctx context.Context, hostport string) ([]netip.AddrPort, error)
+	Random    io.Reader                         // of the schedule
 	Addrs     func() []netip.AddrPort           // where this node can be reached now
 	Usable    func(local netip.Addr) bool       // whether a socket may use this address of the machine
 	Admit     func(context.Context, Peer) error // optional
@@ -151,7 +153,9 @@ func New(cfg Config) *Mesh {
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.core = newCore(cfg.ID, m.inc, (*sideEffects)(m))
 	m.core.interval, m.core.timeout, m.core.dials = cfg.Interval, cfg.Timeout, cfg.Dials
-	m.core.rnd = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	var seed [16]byte
+	io.ReadFull(cfg.Random, seed[:]) // never fails
+	m.core.rnd = rand.New(rand.NewPCG(binary.BigEndian.Uint64(seed[:8]), binary.BigEndian.Uint64(seed[8:])))
 	m.wg.Go(m.runClock)
 	for _, ln := range cfg.Listeners {
 		m.wg.Go(func() { m.accept(ln) })

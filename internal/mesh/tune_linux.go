@@ -13,6 +13,7 @@ import (
 func tune(conn net.Conn, interval, timeout time.Duration) {
 	t, ok := conn.(*net.TCPConn)
 	if !ok {
+		tuneOther(conn, interval, timeout)
 		return
 	}
 	keepAlive(t, interval, timeout)

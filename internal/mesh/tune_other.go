@@ -13,5 +13,7 @@ import (
 func tune(conn net.Conn, interval, timeout time.Duration) {
 	if t, ok := conn.(*net.TCPConn); ok {
 		keepAlive(t, interval, timeout)
+	} else {
+		tuneOther(conn, interval, timeout)
 	}
 }
