@@ -44,5 +44,21 @@ var (
 	ErrVersion = mesh.ErrVersion
 )
 
+// Why a stream was not opened, perhaps wrapped. ErrTimeout, ErrClosed and others of
+// the above can be, too.
+var (
+	// ErrNoPeer: no node of that ID or label is connected with this one.
+	ErrNoPeer = mesh.ErrNoPeer
+	// ErrAmbiguous: several nodes have the label. The error names their IDs.
+	ErrAmbiguous = errors.New("several nodes have this label: use an ID")
+	// ErrNoService: the peer's program does not listen for that service.
+	ErrNoService = mesh.ErrNoService
+	// ErrServiceBusy: too many streams wait for the peer's program to accept
+	// them.
+	ErrServiceBusy = mesh.ErrServiceBusy
+	// ErrServiceInUse: this node's program listens for that service already.
+	ErrServiceInUse = mesh.ErrServiceInUse
+)
+
 // ErrHandler is returned by Accept on a node that has a Handler.
 var ErrHandler = errors.New("tcpnet: the node has a Handler, which gets all connections")

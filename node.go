@@ -37,8 +37,9 @@ type Node struct {
 	sessions []io.Closer
 	conns    map[ID]*Conn
 	all      map[*Conn]struct{} // with those that have ended and are open still
-	accept   []*Conn            // wait for Accept
-	changed  chan struct{}      // closed and replaced when one of the above changes
+	streams  map[*Stream]struct{}
+	accept   []*Conn       // wait for Accept
+	changed  chan struct{} // closed and replaced when one of the above changes
 	subs     map[*subscription]struct{}
 	early    []Event // rejections before the first call of Events
 	watched  bool    // Events was called
@@ -67,6 +68,7 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 		done:    make(chan struct{}),
 		conns:   make(map[ID]*Conn),
 		all:     make(map[*Conn]struct{}),
+		streams: make(map[*Stream]struct{}),
 		changed: make(chan struct{}),
 		subs:    make(map[*subscription]struct{}),
 		foreign: make(map[string]discovery.Foreign),
@@ -329,6 +331,9 @@ const drainTime = time.Second
 // until the peers have done the same and what they sent was read. Then it closes
 // the node as Close does.
 //
+// Listeners are closed at once, and streams are treated as connections are: servers
+// that run over them are to be shut down before.
+//
 // A peer whose program does not close its connection does so after 5 seconds by
 // itself. If ctx ends first, the node is closed at once and ctx's error returned.
 // On a node that is closed already, Shutdown returns nil.
@@ -337,6 +342,7 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	conns := n.connectionsLocked()
 	n.mu.Unlock()
 	n.withdraw()
+	n.mesh.CloseServices()
 	n.mesh.Leave()
 	for _, c := range conns {
 		c.CloseWrite()
@@ -354,6 +360,7 @@ func (n *Node) finish(ctx context.Context, conns []*Conn) error {
 	for _, c := range conns {
 		wg.Go(func() { n.finishConn(ctx, c) })
 	}
+	wg.Go(func() { n.finishStreams(ctx) })
 	wg.Wait()
 	return ctx.Err()
 }
@@ -398,7 +405,7 @@ func (n *Node) withdraw() {
 	})
 }
 
-// Close closes the node and all its connections at once. It returns when nothing
+// Close closes the node and all its connections, listeners and streams at once. It returns when nothing
 // of the node is left running, except for Handlers that have not returned. Further
 // calls wait for the first and return nil.
 func (n *Node) Close() error {
@@ -424,6 +431,9 @@ func (n *Node) Close() error {
 		n.mu.Unlock()
 		for _, c := range open {
 			c.Close()
+		}
+		for _, s := range n.openStreams() {
+			s.Close()
 		}
 		close(n.done)
 	})

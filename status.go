@@ -16,13 +16,14 @@ type Status struct {
 	ID         ID               `json:"id"`
 	Label      string           `json:"label"`
 	Addrs      []netip.AddrPort `json:"addrs"`
-	Peers      []PeerStatus     `json:"peers"`             // linked with this node, by ID
-	Candidates []Candidate      `json:"candidates"`        // found or once met, but not linked, by ID
-	Seeds      []SeedStatus     `json:"seeds,omitempty"`   // as in Config.Seeds
-	Foreign    []ForeignStatus  `json:"foreign,omitempty"` // services of the cluster's name that are no nodes
-	Strangers  Strangers        `json:"strangers"`         // sockets that came in and led to no peer
-	Pending    int              `json:"pending"`           // sockets that have come in and whose handshake is not finished
-	Dialing    int              `json:"dialing"`           // attempts to connect that are under way
+	Services   []string         `json:"services,omitempty"` // what it listens for, see Node.Listen
+	Peers      []PeerStatus     `json:"peers"`              // linked with this node, by ID
+	Candidates []Candidate      `json:"candidates"`         // found or once met, but not linked, by ID
+	Seeds      []SeedStatus     `json:"seeds,omitempty"`    // as in Config.Seeds
+	Foreign    []ForeignStatus  `json:"foreign,omitempty"`  // services of the cluster's name that are no nodes
+	Strangers  Strangers        `json:"strangers"`          // sockets that came in and led to no peer
+	Pending    int              `json:"pending"`            // sockets that have come in and whose handshake is not finished
+	Dialing    int              `json:"dialing"`            // attempts to connect that are under way
 }
 
 // PeerStatus tells of one peer.
@@ -32,6 +33,7 @@ type PeerStatus struct {
 	Since     time.Time     `json:"since"`          // when the two nodes were linked
 	RTT       time.Duration `json:"rtt"`            // smoothed round trip in ns; 0 before the first measurement
 	Dialled   bool          `json:"dialled"`        // by this node
+	Streams   int           `json:"streams"`        // open between the two nodes, not counting the connection
 	Sees      []ID          `json:"sees,omitempty"` // the nodes that the peer is linked with, where it is known
 	SeesKnown bool          `json:"sees_known"`     // Sees is meaningful
 }
@@ -108,8 +110,16 @@ func (n *Node) Status() Status {
 	for _, s := range m.Seeds {
 		st.Seeds = append(st.Seeds, SeedStatus{s.Addr, ID(s.ID), errorText(s.Err)})
 	}
+	st.Services = slices.Sorted(slices.Values(n.mesh.Services()))
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	streams := make(map[ID]int)
+	for s := range n.streams {
+		streams[s.peer.ID]++
+	}
+	for i := range st.Peers {
+		st.Peers[i].Streams = streams[st.Peers[i].ID]
+	}
 	for _, name := range slices.Sorted(maps.Keys(n.foreign)) {
 		st.Foreign = append(st.Foreign, ForeignStatus(n.foreign[name]))
 	}

@@ -20,6 +20,10 @@ const (
 	CodeTimeout     Code = 11
 	CodeReplaced    Code = 12
 	CodeClosed      Code = 13
+	CodeNoService   Code = 18
+	CodeServiceBusy Code = 19
+	CodeNotWanted   Code = 20
+	CodeCannotDial  Code = 21
 )
 
 var codeText = map[Code]string{
@@ -36,6 +40,10 @@ var codeText = map[Code]string{
 	CodeTimeout:     "it had no answer in time",
 	CodeReplaced:    "a newer link has taken its place",
 	CodeClosed:      "it was closed",
+	CodeNoService:   "it has no such service",
+	CodeServiceBusy: "too many streams wait for its service to accept them",
+	CodeNotWanted:   "it does not wait for this stream any more",
+	CodeCannotDial:  "it cannot connect to this node",
 }
 
 // String says what the code means, of the node that sent it.

@@ -24,6 +24,8 @@ const (
 	FrameClose   FrameType = 0x07
 	FrameAsk     FrameType = 0x08
 	FramePeers   FrameType = 0x09
+	FrameDial    FrameType = 0x0A
+	FrameNoDial  FrameType = 0x0B
 )
 
 // The largest payloads (PROTOCOL.md section 4).
@@ -34,7 +36,7 @@ const (
 
 const (
 	headerLen = 4
-	maxText   = 200 // of a REJECT or GOODBYE
+	maxText   = 200 // of a REJECT, GOODBYE or NODIAL
 )
 
 // ErrProtocol is wrapped by every error about bytes that PROTOCOL.md does not allow.
@@ -45,8 +47,9 @@ type Kind uint8
 
 // The kinds of PROTOCOL.md section 3.
 const (
-	KindLink Kind = 'L'
-	KindConn Kind = 'C'
+	KindLink   Kind = 'L'
+	KindConn   Kind = 'C'
+	KindStream Kind = 'S'
 )
 
 // PrefaceLen is the length of the preface.
@@ -65,7 +68,7 @@ func ParsePreface(b []byte) (Kind, error) {
 		return 0, fmt.Errorf("%w: unknown first bytes %q", ErrProtocol, b)
 	}
 	switch k := Kind(b[7]); k {
-	case KindLink, KindConn:
+	case KindLink, KindConn, KindStream:
 		return k, nil
 	default:
 		return 0, fmt.Errorf("%w: unknown kind of socket %#x", ErrProtocol, b[7])

@@ -144,7 +144,7 @@ func TestTextOfStrangersIsTamed(t *testing.T) {
 }
 
 func TestPreface(t *testing.T) {
-	for _, k := range []Kind{KindLink, KindConn} {
+	for _, k := range []Kind{KindLink, KindConn, KindStream} {
 		if got, err := ParsePreface(AppendPreface(nil, k)); err != nil || got != k {
 			t.Error(got, err)
 		}

@@ -19,6 +19,8 @@ func FuzzFrames(f *testing.F) {
 	b = AppendGoodbye(b, Goodbye{CodeLeaving, "bye"})
 	b = AppendClose(b, 3)
 	b = AppendAsk(b)
+	b = AppendDial(b, DialBack{Nonce{1}, "http"})
+	b = AppendNoDial(b, NoDial{Nonce{2}, CodeNoService, "text"})
 	f.Add(AppendPeers(b, []Entry{{ID: "A"}}), uint16(100))
 	f.Add([]byte{1, 0xff, 0xff, 0xff}, uint16(0xffff))
 	f.Fuzz(func(t *testing.T, b []byte, limit uint16) {
@@ -76,6 +78,17 @@ func parse(t *testing.T, typ FrameType, p []byte) {
 			q, err := ParseClose(AppendClose(nil, r)[headerLen:])
 			same("CLOSE", r, q, err)
 		}
+	case FrameDial:
+		if d, err := ParseDial(p); err == nil {
+			e, err := ParseDial(AppendDial(nil, d)[headerLen:])
+			same("DIAL", d, e, err)
+		}
+	case FrameNoDial:
+		if n, err := ParseNoDial(p); err == nil {
+			m, err := ParseNoDial(AppendNoDial(nil, n)[headerLen:])
+			m.Text = n.Text
+			same("NODIAL", n, m, err)
+		}
 	case FrameHello:
 		parseHello(t, p)
 	case FramePeers:
@@ -129,4 +142,28 @@ func FuzzPeers(f *testing.F) {
 	f.Add(AppendPeers(nil, []Entry{{ID: "A", Addrs: fullHello.Addrs}, {ID: "B"}})[headerLen:])
 	f.Add([]byte{1})
 	f.Fuzz(parsePeers)
+}
+
+// FuzzStreamRequest reads any bytes as the request for a stream.
+func FuzzStreamRequest(f *testing.F) {
+	f.Add(AppendStreamRequest(nil, &StreamRequest{Mode: StreamBack, From: "A", To: "0B", Nonce: Nonce{1}, Service: "http", Proof: Proof{2}}))
+	f.Add([]byte("O\x01\x01\xff0123456789abcdefAB"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		in := bytes.NewReader(b)
+		r, err := ReadStreamRequest(in)
+		if err != nil {
+			return
+		}
+		if CheckService(r.Service) != nil || len(r.From) > MaxIDLen || len(r.To) > MaxIDLen {
+			t.Fatalf("%+v", r)
+		}
+		out := AppendStreamRequest(nil, r)
+		if len(out)+in.Len() != len(b) {
+			t.Fatalf("%d bytes became %d, and %d are left", len(b), len(out), in.Len())
+		}
+		again, err := ReadStreamRequest(bytes.NewReader(out))
+		if err != nil || *again != *r {
+			t.Fatalf("%+v became %+v, %v", r, again, err)
+		}
+	})
 }

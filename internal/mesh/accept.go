@@ -71,7 +71,7 @@ func (m *Mesh) allowance(a netip.Addr) (n int) {
 	defer m.mu.Unlock()
 	for _, s := range m.core.sessions {
 		if s.adopted && s.remote.Addr() == a {
-			n += 2
+			n += 2 * maxOpening
 		}
 	}
 	return n
@@ -97,6 +97,8 @@ func (m *Mesh) serve(conn net.Conn, remote netip.AddrPort, leave func() bool) {
 		conn.Close()
 	case kind == link.KindConn:
 		m.serveConn(conn, remote, leave)
+	case kind == link.KindStream:
+		m.serveStream(conn, remote, leave)
 	default:
 		m.serveLink(conn, remote, leave)
 	}
@@ -213,7 +215,7 @@ func reachable(told []netip.AddrPort, s *session) (addrs []netip.AddrPort) {
 func (m *Mesh) register(l *link.Link, s *session, attempt *schedule, release func() bool) (job func(), ok bool) {
 	job = m.stepTaking(l, func(now time.Time) {
 		ok = true
-		m.links[l.ID] = &entry{l, release}
+		m.links[l.ID] = &entry{l, release, newPath(m.ctx)}
 		m.core.hello(now, s, attempt)
 	})
 	return job, ok
@@ -243,6 +245,7 @@ func (m *Mesh) run(l *link.Link) {
 	delete(m.links, l.ID)
 	m.mu.Unlock()
 	e.release()
+	e.path.end()
 }
 
 // frame handles the next frame of a link, and returns what stepTaking returns.
@@ -306,6 +309,18 @@ func (m *Mesh) handler(l *link.Link, t link.FrameType, p []byte) (handle func(no
 			return nil, err
 		}
 		handle = func(now time.Time) { m.core.gotPeers(now, l.ID, entries, more) }
+	case link.FrameDial:
+		d, err := link.ParseDial(p)
+		if err != nil {
+			return nil, err
+		}
+		handle = func(time.Time) { m.gotDial(l.ID, d) }
+	case link.FrameNoDial:
+		n, err := link.ParseNoDial(p)
+		if err != nil {
+			return nil, err
+		}
+		handle = func(time.Time) { m.gotNoDial(l.ID, n) }
 	case link.FrameHello:
 		return nil, fmt.Errorf("%w: a second HELLO", link.ErrProtocol)
 	default:

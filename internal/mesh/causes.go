@@ -22,7 +22,13 @@ var (
 	ErrVersion     = errors.New("the node there speaks no version of the protocol that this one speaks")
 	ErrBusy        = errors.New("the node there has too many newcomers at once")
 	ErrNotAdmitted = errors.New("not admitted by Config.Admit")
-	errSelf        = errors.New("the node has reached itself")
-	errDuplicate   = errors.New("there is a working link already")
-	errLeaving     = errors.New("the node there is leaving")
+	// Why a stream was not opened.
+	ErrNoPeer       = errors.New("no such peer is connected")
+	ErrNoService    = errors.New("the peer has no such service")
+	ErrServiceBusy  = errors.New("too many streams wait for the peer's service to accept them")
+	ErrServiceInUse = errors.New("the node has a service of that name already")
+
+	errSelf      = errors.New("the node has reached itself")
+	errDuplicate = errors.New("there is a working link already")
+	errLeaving   = errors.New("the node there is leaving")
 )

@@ -102,6 +102,8 @@ type Mesh struct {
 	clock  *time.Timer  // tells when core wants to run
 	room   atomic.Int32 // for second sockets, see race
 
+	streams streams
+
 	mu         sync.Mutex // guards what follows
 	core       *core
 	lastLink   link.LinkID
@@ -125,6 +127,7 @@ type Mesh struct {
 type entry struct {
 	*link.Link
 	release func() bool // see gate.enter
+	path    *path       // of streams
 }
 
 // claim is the connection that a token stands for.
@@ -151,6 +154,7 @@ func New(cfg Config) *Mesh {
 	m.delivered = sync.NewCond(&m.mu)
 	m.gate = newGate(cfg.Pending, cfg.PerAddr)
 	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.streams = newStreams(m.ctx)
 	m.core = newCore(cfg.ID, m.inc, (*sideEffects)(m))
 	m.core.interval, m.core.timeout, m.core.dials = cfg.Interval, cfg.Timeout, cfg.Dials
 	var seed [16]byte
@@ -229,6 +233,7 @@ func (m *Mesh) Close() {
 	m.mu.Unlock()
 
 	m.cancel()
+	m.streams.services.close()
 	for _, ln := range m.cfg.Listeners {
 		ln.Close()
 	}
@@ -375,6 +380,8 @@ func (fx *sideEffects) admit(id link.LinkID) {
 	if e := fx.links[id]; e != nil {
 		e.Admit()
 		e.release()
+		close(fx.streams.adopted)
+		fx.streams.adopted = make(chan struct{})
 	}
 }
 

@@ -1,0 +1,277 @@
+package tcpnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"example.com/tcpnet/internal/mesh"
+)
+
+// Listen gives this node a service: other nodes of the cluster, and this one, open
+// streams to it with DialContext. The name is 1 to 255 bytes of any UTF-8 text, such
+// as "http".
+//
+// The listener's Accept returns connections of type *[Stream], which know their peer.
+// Up to 128 streams wait to be accepted; whoever opens another meanwhile gets
+// ErrServiceBusy. Close of the listener, or of the node, ends the service and those
+// that wait, and makes Accept return an error that wraps [net.ErrClosed]; streams that
+// were accepted are not touched by the listener.
+//
+// The error is ErrServiceInUse if the node has a service of that name, ErrClosed if
+// the node is closed or leaving, and otherwise about the name.
+func (n *Node) Listen(service string) (net.Listener, error) {
+	s, err := n.mesh.Listen(service)
+	if err != nil {
+		return nil, fmt.Errorf("tcpnet: listen %q: %w", service, err)
+	}
+	return &listener{node: n, service: s}, nil
+}
+
+// listener is a service of a node as a net.Listener.
+type listener struct {
+	node    *Node
+	service *mesh.Service
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		st, err := l.service.Accept()
+		if err != nil {
+			return nil, l.failed("accept", err)
+		}
+		if s := l.node.stream(st); s != nil {
+			return s, nil
+		}
+	}
+}
+
+func (l *listener) Close() error {
+	if err := l.service.Close(); err != nil {
+		return l.failed("close", err)
+	}
+	return nil
+}
+
+func (l *listener) failed(op string, err error) error {
+	return &net.OpError{Op: op, Net: l.Addr().Network(), Addr: l.Addr(), Err: err}
+}
+
+// Addr returns a [ServiceAddr].
+func (l *listener) Addr() net.Addr {
+	return ServiceAddr{ID: l.node.ID(), Service: l.service.Name}
+}
+
+// ServiceAddr is the address of a service: what a listener made by [Node.Listen] has.
+type ServiceAddr struct {
+	ID      ID
+	Service string
+}
+
+// Network returns "tcpnet".
+func (a ServiceAddr) Network() string { return "tcpnet" }
+
+// String returns the address as "ID.mesh:service". [Node.DialContext] takes it as the
+// peer.
+func (a ServiceAddr) String() string { return string(a.ID) + Suffix + ":" + a.Service }
+
+// DialContext opens a stream to a service of a peer, or of this node. The peer is an
+// ID or a label, in any of the forms that clients of the network pass on: "kitchen-pi",
+// "kitchen-pi.mesh" and "kitchen-pi.mesh:80" are the same, the port, if any, being
+// ignored. An ID goes before a label that looks like it, and a label that is exactly
+// the same before one that differs in upper and lower case.
+//
+// The connection is a *[Stream]: a TCP connection of its own to the peer's node, which
+// is dialled from the side that can. ctx bounds opening it alone, which takes two round
+// trips, and gives up after 10 seconds in any case.
+//
+// The error wraps ErrNoPeer if no peer of that name is connected now (see [Node.Wait]
+// and [Node.Events] for how to wait for one), ErrAmbiguous if several have the label,
+// ErrNoService if the peer's program does not listen for the service, ErrServiceBusy
+// if it is too slow in accepting, ErrTimeout, ErrClosed if this node is closed or
+// leaving, or ctx's error.
+func (n *Node) DialContext(ctx context.Context, peer, service string) (net.Conn, error) {
+	id, err := n.find(peer)
+	if err == nil {
+		var st *mesh.Stream
+		if st, err = n.mesh.DialStream(ctx, id, service); err == nil {
+			if s := n.stream(st); s != nil {
+				return s, nil
+			}
+			err = ErrClosed
+		}
+	}
+	return nil, fmt.Errorf("tcpnet: dial %q at %q: %w", service, peer, err)
+}
+
+// Stream is a connection to a service of a node, at either end: what [Node.DialContext]
+// and the listeners of [Node.Listen] return. It is a TCP socket that carries nothing
+// but the bytes of the two programs.
+//
+// A stream ends when either program closes it, when the network between the two or
+// the other's machine is gone (which the system notices in about Liveness.Timeout),
+// or when either node is closed. It is not replaced by another.
+type Stream struct {
+	raw     net.Conn
+	node    *Node
+	peer    PeerInfo
+	service string
+
+	finished chan struct{} // closed when the peer's end of the stream was read, or by Close
+	finish   sync.Once
+	close    sync.Once
+}
+
+var _ interface {
+	net.Conn
+	io.ReaderFrom
+	io.WriterTo
+	syscall.Conn
+} = (*Stream)(nil)
+
+// stream makes a Stream of one that is open, or returns nil if the node is closed.
+func (n *Node) stream(st *mesh.Stream) *Stream {
+	s := &Stream{raw: st.Net, node: n, peer: peerInfo(st.Peer), service: st.Service, finished: make(chan struct{})}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ended {
+		s.raw.Close()
+		return nil
+	}
+	n.streams[s] = struct{}{}
+	return s
+}
+
+// openStreams returns the streams that are open now.
+func (n *Node) openStreams() []*Stream {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := make([]*Stream, 0, len(n.streams))
+	for s := range n.streams {
+		all = append(all, s)
+	}
+	return all
+}
+
+// finishStreams is what Shutdown does with streams: it ends their writing halves, and
+// waits for each until the peer has done the same, but not longer than for a
+// connection.
+func (n *Node) finishStreams(ctx context.Context) {
+	timeout := time.NewTimer(lingerTime)
+	defer timeout.Stop()
+	streams := n.openStreams()
+	for _, s := range streams {
+		s.CloseWrite()
+	}
+	for _, s := range streams {
+		select {
+		case <-s.finished:
+			continue
+		case <-timeout.C:
+		case <-ctx.Done():
+		case <-n.done:
+		}
+		return
+	}
+}
+
+// Peer describes the node at the other end.
+func (s *Stream) Peer() PeerInfo {
+	p := s.peer
+	p.Meta = maps.Clone(p.Meta)
+	return p
+}
+
+// Service returns the name that the stream was opened by.
+func (s *Stream) Service() string { return s.service }
+
+// Read reads what the peer has written.
+func (s *Stream) Read(b []byte) (int, error) {
+	n, err := s.raw.Read(b)
+	if err == io.EOF {
+		s.finish.Do(func() { close(s.finished) })
+	}
+	return n, err
+}
+
+// WriteTo writes all that the peer writes to w, without a copy where the system can
+// (see [net.TCPConn.WriteTo]).
+func (s *Stream) WriteTo(w io.Writer) (n int64, err error) {
+	if t, ok := s.raw.(io.WriterTo); ok {
+		n, err = t.WriteTo(w)
+	} else {
+		n, err = io.Copy(w, struct{ io.Reader }{s.raw})
+	}
+	if err == nil {
+		s.finish.Do(func() { close(s.finished) })
+	}
+	return n, err
+}
+
+// Write writes to the peer. It returns when the system has taken the bytes.
+func (s *Stream) Write(b []byte) (int, error) { return s.raw.Write(b) }
+
+// ReadFrom writes all of r to the peer, without a copy where the system can (see
+// [net.TCPConn.ReadFrom]).
+func (s *Stream) ReadFrom(r io.Reader) (int64, error) {
+	if t, ok := s.raw.(io.ReaderFrom); ok {
+		return t.ReadFrom(r)
+	}
+	return io.Copy(struct{ io.Writer }{s.raw}, r)
+}
+
+// CloseWrite tells the peer that nothing more will be written. What it writes can
+// still be read.
+func (s *Stream) CloseWrite() error {
+	if t, ok := s.raw.(interface{ CloseWrite() error }); ok {
+		return t.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// Close closes the stream at once.
+func (s *Stream) Close() error {
+	err := net.ErrClosed
+	s.close.Do(func() {
+		err = s.raw.Close()
+		s.finish.Do(func() { close(s.finished) })
+		s.node.mu.Lock()
+		defer s.node.mu.Unlock()
+		delete(s.node.streams, s)
+	})
+	return err
+}
+
+// LocalAddr returns this end of the socket.
+func (s *Stream) LocalAddr() net.Addr { return s.raw.LocalAddr() }
+
+// RemoteAddr returns the other end of the socket. See Peer for who is there.
+func (s *Stream) RemoteAddr() net.Addr { return s.raw.RemoteAddr() }
+
+// SetDeadline sets the time after which Read and Write fail, as in [net.Conn].
+func (s *Stream) SetDeadline(t time.Time) error { return s.raw.SetDeadline(t) }
+
+// SetReadDeadline sets the time after which Read fails, as in [net.Conn].
+func (s *Stream) SetReadDeadline(t time.Time) error { return s.raw.SetReadDeadline(t) }
+
+// SetWriteDeadline sets the time after which Write fails, as in [net.Conn].
+func (s *Stream) SetWriteDeadline(t time.Time) error { return s.raw.SetWriteDeadline(t) }
+
+// SyscallConn gives access to the socket, as [net.TCPConn.SyscallConn].
+func (s *Stream) SyscallConn() (syscall.RawConn, error) {
+	if t, ok := s.raw.(syscall.Conn); ok {
+		return t.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// String names the peer and the service.
+func (s *Stream) String() string {
+	return fmt.Sprintf("%q of %s (%s, %v)", s.service, s.peer.ID, s.peer.Label, s.peer.Addr)
+}
