@@ -23,7 +23,7 @@ func (n *Node) find(peer string) (link.ID, error) {
 	if err != nil || id != "" {
 		return id, err
 	}
-	if id, perr := link.ParseID(hostOf(peer)); perr == nil { // perhaps there is more to say of it
+	if id, perr := link.ParseID(hostPart(peer)); perr == nil { // perhaps there is more to say of it
 		if err := n.mesh.Known(id); err != nil {
 			return "", err
 		}
@@ -37,7 +37,7 @@ func findPeer(name string, nodes []mesh.Peer) (link.ID, error) {
 	// A label may look like a host with a port or with the suffix: what is there
 	// goes before what it would be without.
 	forms := []string{name}
-	if host := hostOf(name); host != name {
+	if host := hostPart(name); host != name {
 		if h, _, err := net.SplitHostPort(name); err == nil && h != host && h != name {
 			forms = append(forms, h)
 		}
@@ -69,8 +69,8 @@ func findPeer(name string, nodes []mesh.Peer) (link.ID, error) {
 	return "", nil
 }
 
-// hostOf takes the port and the suffix off a name.
-func hostOf(name string) string {
+// hostPart takes the port and the suffix off a name.
+func hostPart(name string) string {
 	if host, _, err := net.SplitHostPort(name); err == nil {
 		name = host
 	}

@@ -51,7 +51,7 @@ func newHost(t *testing.T, name string, id link.ID, dial dialFunc) *host {
 	h.Mesh = New(Config{
 		Name: name, ID: id, Label: string(id), Interval: 3 * time.Second, Timeout: 10 * time.Second,
 		Pending: 64, PerAddr: 4, Dials: 16, Logger: slog.New(slog.DiscardHandler), Listeners: listeners,
-		Dial: dial, Resolve: Resolve, Addrs: func() []netip.AddrPort { return []netip.AddrPort{h.addr} },
+		Dial: dial, Resolve: Resolve, Random: rand.Reader, Addrs: func() []netip.AddrPort { return []netip.AddrPort{h.addr} },
 		Usable: func(netip.Addr) bool { return true }, Reconfirm: func(link.ID) {}, Program: h,
 	})
 	t.Cleanup(func() {
