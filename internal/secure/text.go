@@ -1,0 +1,143 @@
+package secure
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The text form of a secret: textPrefix and, in base32 without padding, 32 random bytes
+// and the first 4 of SHA-256 of prefix and bytes. Case does not matter.
+const (
+	textPrefix = "tcpnet-secret-1-"
+	secretLen  = 32
+	checkLen   = 4
+)
+
+var textEncoding = base32.StdEncoding.WithPadding(base32.NoPadding)
+
+// NewText returns a new secret in its text form.
+func NewText() string {
+	var b [secretLen]byte
+	rand.Read(b[:]) // never fails
+	return formatText(b[:])
+}
+
+func formatText(secret []byte) string {
+	b := append(bytes.Clone(secret), checksum(secret)...)
+	return textPrefix + strings.ToLower(textEncoding.EncodeToString(b))
+}
+
+func checksum(secret []byte) []byte {
+	sum := sha256.Sum256(append([]byte(textPrefix), secret...))
+	return sum[:checkLen]
+}
+
+// ParseText reads a secret in its text form. The error never contains any of it.
+func ParseText(text string) ([]byte, error) {
+	text = strings.TrimSpace(text)
+	rest, ok := cutPrefixFold(text)
+	if !ok {
+		return nil, fmt.Errorf("a secret begins with %q: make one with tcpnet keygen", textPrefix)
+	}
+	want := textEncoding.EncodedLen(secretLen + checkLen)
+	if len(rest) != want {
+		return nil, fmt.Errorf("a secret has %d characters after %q, this one has %d: was it copied whole?", want, textPrefix, len(rest))
+	}
+	rest = strings.ToUpper(rest)
+	for i := range len(rest) {
+		if c := rest[i]; (c < 'A' || c > 'Z') && (c < '2' || c > '7') {
+			return nil, fmt.Errorf("character %d of the secret cannot be right: there are only letters and the digits 2 to 7", len(textPrefix)+i+1)
+		}
+	}
+	b, err := textEncoding.DecodeString(rest)
+	if err != nil {
+		return nil, errors.New("the secret is not well-formed")
+	}
+	secret, check := b[:secretLen], b[secretLen:]
+	// The last character has bits to spare, in which a typo would not show.
+	if !bytes.Equal(check, checksum(secret)) || !strings.HasSuffix(strings.ToUpper(formatText(secret)), rest) {
+		return nil, errors.New("the secret has a typo: its checksum does not fit")
+	}
+	return secret, nil
+}
+
+func cutPrefixFold(text string) (rest string, ok bool) {
+	if len(text) < len(textPrefix) || !strings.EqualFold(text[:len(textPrefix)], textPrefix) {
+		return "", false
+	}
+	return text[len(textPrefix):], true
+}
+
+// MinSecret is the length of the shortest secret, in bytes.
+const MinSecret = 16
+
+// Bounds on what could be random.
+const (
+	fewBytes = 8  // different bytes, at the least
+	longText = 32 // characters, at the least, of random bytes written as text
+)
+
+// CheckSecret returns the bytes of a secret, which may be in its text form, or what
+// is wrong with it. The error never contains any of it.
+func CheckSecret(secret []byte) ([]byte, error) {
+	if _, ok := cutPrefixFold(strings.TrimSpace(string(secret))); ok {
+		return ParseText(string(secret))
+	}
+	switch different := countDifferent(secret); {
+	case len(secret) < MinSecret:
+		return nil, fmt.Errorf("it has %d bytes, and has to have %d or more that nobody can guess: make one with tcpnet keygen", len(secret), MinSecret)
+	case different < fewBytes:
+		return nil, fmt.Errorf("it has only %d different bytes, and could be guessed: make one with tcpnet keygen", different)
+	case isText(secret) && !isEncoded(secret):
+		return nil, errors.New("it looks like words, which can be guessed: make one with tcpnet keygen")
+	}
+	return bytes.Clone(secret), nil
+}
+
+func countDifferent(b []byte) (n int) {
+	var seen [256]bool
+	for _, c := range b {
+		if !seen[c] {
+			seen[c] = true
+			n++
+		}
+	}
+	return n
+}
+
+// isText reports whether b could have been typed.
+func isText(b []byte) bool {
+	for _, r := range string(b) {
+		if r == utf8.RuneError || !unicode.IsPrint(r) && !unicode.IsSpace(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// isEncoded reports whether text could be random bytes written in hexadecimal, base32 or
+// base64: long, without spaces, and with letters and digits well mixed.
+func isEncoded(b []byte) bool {
+	if len(b) < longText {
+		return false
+	}
+	changes := 0 // between a letter and something else
+	for i, c := range b {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+		if i > 0 && isLetter(c) != isLetter(b[i-1]) {
+			changes++
+		}
+	}
+	return changes >= len(b)/10
+}
+
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
