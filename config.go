@@ -2,6 +2,7 @@ package tcpnet
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,7 +17,8 @@ import (
 )
 
 // Config is what [Join] needs to know. Only Name is required. Join copies it; what
-// it points to must not be changed afterwards.
+// it points to must not be changed afterwards. However it is printed or logged, its
+// secrets are not shown.
 type Config struct {
 	// Name is what the nodes of a cluster share: 1 to 255 bytes of any UTF-8
 	// text. Nodes of other names are never connected to.
@@ -59,10 +61,46 @@ type Config struct {
 	// that are up.
 	Interfaces func(net.Interface) bool
 
+	// Secrets make the cluster private: only nodes that know one of them can join,
+	// and everything between nodes is encrypted (TLS 1.3, with keys of its own for
+	// each socket). Without them, and without TLS, the cluster is open to whoever
+	// is on the network and knows its name, and nothing is encrypted; Join logs
+	// that as a warning. Open and private nodes never mix, and nothing is
+	// negotiated: each reports the other as Rejected, with ErrPrivate or ErrOpen.
+	//
+	// A secret is 16 or more random bytes, or what [NewSecret] or tcpnet keygen
+	// returns, as bytes. What can be guessed, because it looks like words for
+	// instance, is refused. Of up to 8, two nodes use the first that both have:
+	// see [Node.SetSecrets] for how to change the secret of a running cluster.
+	// Join does not keep them, and no error, log or Status contains any.
+	//
+	// A secret is the group's: who has it is a member, and can take in others.
+	Secrets [][]byte
+
+	// TLS brings your own certificates, of a company's authority or of SPIFFE,
+	// instead of Secrets or beside them; then both are needed. It is used for
+	// dialling and for accepting: with Certificates, or GetCertificate and
+	// GetClientCertificate; with RootCAs, which also verify those who call if
+	// ClientCAs is nil; or with InsecureSkipVerify, RequireAnyClientCert, and a
+	// VerifyPeerCertificate or VerifyConnection that says who is let in. A config
+	// that would let anybody in is refused by Join.
+	//
+	// Nodes are dialled by IP address. If ServerName is empty, the certificate of
+	// the node there has to name that address; if it is set, the certificates of
+	// all nodes have to name it. TLS 1.3 and the protocol's name are insisted on,
+	// and both sides always present a certificate.
+	//
+	// A certificate says who may join, not which ID it has: for that see Admit
+	// and PeerInfo.TLS.
+	TLS *tls.Config
+
 	// Admit, if set, has the last word on who is connected to. It is called in
 	// the handshake, perhaps several times for one peer and concurrently, and
 	// has to return when ctx ends, after 5 seconds at most. An error keeps the
-	// peer away, and its text is told to the peer.
+	// peer away, and its text is told to the peer. In a private cluster the peer
+	// has proved that it knows the secret or has a valid certificate, and that
+	// its ID is its own for as long as it is connected; in an open one everything
+	// is only a claim.
 	Admit func(ctx context.Context, peer PeerInfo) error
 
 	// Liveness says how soon a peer that hangs or is cut off is given up.

@@ -2,6 +2,7 @@ package tcpnet
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -23,10 +24,14 @@ type PeerInfo struct {
 	Addr    netip.AddrPort    `json:"addr"`           // the other end of the socket
 	Meta    map[string]string `json:"meta,omitempty"` // its Config.Meta
 	Version int               `json:"version"`        // of the protocol spoken with it
+
+	// TLS is what is known of the encryption and of the peer's certificate; nil in
+	// an open cluster. It is not to be changed.
+	TLS *tls.ConnectionState `json:"-"`
 }
 
 // Conn is a connection to a peer: a TCP socket that carries nothing but the bytes
-// of the two programs.
+// of the two programs, in TLS if the cluster is private (Config.Secrets, Config.TLS).
 //
 // It ends when either program closes it, when the peer leaves or is lost, or when
 // the node is closed; Context tells. What the peer had sent before can still be
@@ -82,7 +87,9 @@ func (c *Conn) Context() context.Context { return c.ctx }
 func (c *Conn) RTT() time.Duration { return c.link.RTT() }
 
 // Read reads what the peer has written. After the peer's end of the stream it
-// returns io.EOF, and when the peer was lost, the cause.
+// returns io.EOF, and when the peer was lost, the cause. In a private cluster a
+// connection that was cut, by whomever, is never taken for an end: the error wraps
+// io.ErrUnexpectedEOF.
 func (c *Conn) Read(b []byte) (int, error) {
 	if c.ended.Load() {
 		c.reads.Add(1)
@@ -95,7 +102,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 }
 
 // WriteTo writes all that the peer writes to w, without a copy where the system
-// can (see [net.TCPConn.WriteTo]).
+// can (see [net.TCPConn.WriteTo]), except in a private cluster.
 func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 	c.reading.Add(1)
 	defer c.reading.Add(-1)
@@ -115,19 +122,30 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 
 // readFailed says what an error of the socket's means.
 func (c *Conn) readFailed(err error) error {
-	if err == io.EOF {
+	cause := context.Cause(c.ctx)
+	switch {
+	case err == io.EOF:
 		c.ending.Store(true)
 		c.finish.Do(func() { close(c.finished) })
-		if cause := context.Cause(c.ctx); cause != nil && abrupt(cause) {
+		if cause != nil && abrupt(cause) {
 			return fmt.Errorf("tcpnet: read: %w", cause)
 		}
 		return err
+	case errors.Is(err, io.ErrUnexpectedEOF): // in a private cluster
+		c.ending.Store(true)
+		c.finish.Do(func() { close(c.finished) })
+		if cause == nil {
+			c.node.endLater(c, ErrReset) // unless the link knows better
+			cause = ErrReset
+		}
+		return fmt.Errorf("tcpnet: read: %w (%w)", cause, err)
 	}
 	c.failed(err)
 	return err
 }
 
-// Write writes to the peer. It returns when the system has taken the bytes.
+// Write writes to the peer. It returns when the system has taken the bytes. In a
+// private cluster no Write succeeds after one that has failed, also by a deadline.
 func (c *Conn) Write(b []byte) (int, error) {
 	n, err := c.raw.Write(b)
 	if err != nil {
@@ -137,7 +155,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 }
 
 // ReadFrom writes all of r to the peer, without a copy where the system can (see
-// [net.TCPConn.ReadFrom]).
+// [net.TCPConn.ReadFrom]), except in a private cluster.
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 	if t, ok := c.raw.(io.ReaderFrom); ok {
 		n, err = t.ReadFrom(r)
@@ -160,7 +178,7 @@ func (c *Conn) failed(err error) {
 }
 
 // CloseWrite tells the peer that nothing more will be written. What it writes can
-// still be read.
+// still be read. In a private cluster it waits up to 5 seconds for room in the socket.
 func (c *Conn) CloseWrite() error {
 	if t, ok := c.raw.(interface{ CloseWrite() error }); ok {
 		return t.CloseWrite()
@@ -169,7 +187,9 @@ func (c *Conn) CloseWrite() error {
 }
 
 // Close closes the connection at once. Another one to the peer takes its place
-// after a moment, for as long as both nodes run.
+// after a moment, for as long as both nodes run. In a private cluster it waits up to
+// 5 seconds for room in the socket to say that this is the end, so that the peer can
+// tell it from a cut.
 func (c *Conn) Close() error {
 	err := net.ErrClosed
 	c.close.Do(func() {
@@ -179,7 +199,7 @@ func (c *Conn) Close() error {
 			// When a process ends, so do all its sockets, in any order. A
 			// program that closes at the end of the stream would be taken
 			// for the cause.
-			c.node.endLater(c)
+			c.node.endLater(c, ErrClosed)
 		} else {
 			c.link.Ended(ErrClosed)
 		}
@@ -203,12 +223,22 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.raw.SetReadDeadline
 // SetWriteDeadline sets the time after which Write fails, as in [net.Conn].
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.raw.SetWriteDeadline(t) }
 
-// SyscallConn gives access to the socket, as [net.TCPConn.SyscallConn].
+// SyscallConn gives access to the socket, as [net.TCPConn.SyscallConn]. In a private
+// cluster it is the socket under TLS: Control reaches its options, Read and Write of the
+// result return [errors.ErrUnsupported].
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	if t, ok := c.raw.(syscall.Conn); ok {
 		return t.SyscallConn()
 	}
 	return nil, errors.ErrUnsupported
+}
+
+// hurry gives whatever Close and CloseWrite of a private socket wait for no more than
+// d.
+func hurry(raw net.Conn, d time.Duration) {
+	if t, ok := raw.(interface{ Hurry(time.Duration) }); ok {
+		t.Hurry(d)
+	}
 }
 
 // String names the peer.
@@ -230,7 +260,9 @@ func (c *Conn) end(cause error) {
 	if !abrupt(cause) {
 		return
 	}
-	if t, ok := c.raw.(interface{ CloseRead() error }); ok {
+	if t, ok := c.raw.(interface{ Abandon() }); ok {
+		t.Abandon()
+	} else if t, ok := c.raw.(interface{ CloseRead() error }); ok {
 		// Wakes whoever waits for bytes that will not come. Linux keeps those
 		// that have; some other systems do not.
 		t.CloseRead()

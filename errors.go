@@ -42,6 +42,15 @@ var (
 	ErrNotTCPNet = mesh.ErrNotTCPNet
 	// ErrVersion: no version of the protocol in common.
 	ErrVersion = mesh.ErrVersion
+	// ErrPrivate: the node there is private and this one is open.
+	ErrPrivate = mesh.ErrPrivate
+	// ErrOpen: the node there is open and this one is private.
+	ErrOpen = mesh.ErrOpen
+	// ErrNoSecret: both nodes are private and have no secret in common.
+	ErrNoSecret = mesh.ErrNoSecret
+	// ErrCertificate: one of the two nodes finds the other's certificate not
+	// valid. See Config.TLS.
+	ErrCertificate = mesh.ErrCertificate
 )
 
 // Why a stream was not opened, perhaps wrapped. ErrTimeout, ErrClosed and others of

@@ -17,6 +17,7 @@ import (
 	"example.com/tcpnet/internal/mesh"
 	"example.com/tcpnet/internal/netstack"
 	"example.com/tcpnet/internal/netwatch"
+	"example.com/tcpnet/internal/secure"
 )
 
 // Node is one member of a cluster, made by [Join].
@@ -24,7 +25,9 @@ type Node struct {
 	cfg     Config
 	host    netstack.Host
 	port    uint16
-	bound   []netip.Addr // what it listens on; empty: all addresses
+	bound   []netip.Addr  // what it listens on; empty: all addresses
+	guard   *secure.Guard // nil: the cluster is open
+	secrets bool          // the guard has secrets, not only certificates
 	mesh    *mesh.Mesh
 	network atomic.Pointer[network]
 	done    chan struct{} // closed when nothing is left running
@@ -59,12 +62,19 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	secrets := len(cfg.Secrets) > 0
+	guard, err := newGuard(&cfg)
+	if err != nil {
+		return nil, err
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("tcpnet: join %q: %w", cfg.Name, err)
 	}
 	n := &Node{
 		cfg:     cfg,
 		host:    host,
+		guard:   guard,
+		secrets: secrets,
 		done:    make(chan struct{}),
 		conns:   make(map[ID]*Conn),
 		all:     make(map[*Conn]struct{}),
@@ -145,6 +155,7 @@ func (n *Node) meshConfig(listeners []net.Listener) mesh.Config {
 		PerAddr:   n.cfg.Limits.PendingPerAddr,
 		Dials:     n.cfg.Limits.Dials,
 		Logger:    n.cfg.Logger,
+		Guard:     n.guard,
 		Listeners: listeners,
 		Dial:      n.host.Dial,
 		Resolve:   n.host.Resolve,
@@ -161,7 +172,7 @@ func (n *Node) meshConfig(listeners []net.Listener) mesh.Config {
 }
 
 func peerInfo(p mesh.Peer) PeerInfo {
-	return PeerInfo{ID: ID(p.ID), Label: p.Label, Addr: p.Addr, Meta: p.Meta, Version: p.Version}
+	return PeerInfo{ID: ID(p.ID), Label: p.Label, Addr: p.Addr, Meta: p.Meta, Version: p.Version, TLS: p.TLS}
 }
 
 // ID returns the node's own ID.
@@ -344,13 +355,19 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	n.withdraw()
 	n.mesh.CloseServices()
 	n.mesh.Leave()
+	// In a private cluster these may wait, for the peer or at the latest for Close.
+	var halves sync.WaitGroup
 	for _, c := range conns {
-		c.CloseWrite()
+		halves.Go(func() { c.CloseWrite() })
+	}
+	for _, s := range n.openStreams() {
+		halves.Go(func() { s.CloseWrite() })
 	}
 	err := n.finish(ctx, conns)
 	if cerr := n.Close(); err == nil {
 		err = cerr
 	}
+	halves.Wait()
 	return err
 }
 
@@ -405,6 +422,10 @@ func (n *Node) withdraw() {
 	})
 }
 
+// closeTime is how long Close waits for room in a connection to say that it ends, in a
+// private cluster.
+const closeTime = 100 * time.Millisecond
+
 // Close closes the node and all its connections, listeners and streams at once. It returns when nothing
 // of the node is left running, except for Handlers that have not returned. Further
 // calls wait for the first and return nil.
@@ -429,12 +450,20 @@ func (n *Node) Close() error {
 		}
 		n.changedLocked()
 		n.mu.Unlock()
+		var closed sync.WaitGroup
 		for _, c := range open {
-			c.Close()
+			closed.Go(func() {
+				hurry(c.raw, closeTime)
+				c.Close()
+			})
 		}
 		for _, s := range n.openStreams() {
-			s.Close()
+			closed.Go(func() {
+				hurry(s.raw, closeTime)
+				s.Close()
+			})
 		}
+		closed.Wait()
 		close(n.done)
 	})
 	<-n.done
@@ -452,17 +481,17 @@ func (n *Node) forget(c *Conn) {
 	}
 }
 
-// endLater ends a connection that its program has closed at the end of the stream,
+// endLater ends a connection for a cause that its program or its socket has given,
 // unless something else turns out to be the cause meanwhile.
-func (n *Node) endLater(c *Conn) {
+func (n *Node) endLater(c *Conn, cause error) {
 	n.mu.Lock()
 	ended := c.ended.Load()
-	if !ended {
-		c.verdict = time.AfterFunc(verdictTime, func() { c.link.Ended(ErrClosed) })
+	if !ended && c.verdict == nil {
+		c.verdict = time.AfterFunc(verdictTime, func() { c.link.Ended(cause) })
 	}
 	n.mu.Unlock()
 	if ended {
-		c.link.Ended(ErrClosed)
+		c.link.Ended(cause)
 	}
 }
 

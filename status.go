@@ -15,6 +15,7 @@ type Status struct {
 	Name       string           `json:"name"`
 	ID         ID               `json:"id"`
 	Label      string           `json:"label"`
+	Private    bool             `json:"private"` // Config.Secrets or Config.TLS is set
 	Addrs      []netip.AddrPort `json:"addrs"`
 	Services   []string         `json:"services,omitempty"` // what it listens for, see Node.Listen
 	Peers      []PeerStatus     `json:"peers"`              // linked with this node, by ID
@@ -73,6 +74,8 @@ type Strangers struct {
 	WrongName   uint64 `json:"wrong_name"`   // belong to another cluster
 	Busy        uint64 `json:"busy"`         // came when there were too many
 	NotAdmitted uint64 `json:"not_admitted"` // were refused by Config.Admit
+	NoSecret    uint64 `json:"no_secret"`    // did not prove the secret of this private cluster, or have no valid certificate
+	Mixed       uint64 `json:"mixed"`        // are open where this node is private, or private where it is open
 	Other       uint64 `json:"other"`        // meant another node, speak another version, or have this node's ID
 }
 
@@ -83,6 +86,7 @@ func (n *Node) Status() Status {
 		Name:       n.cfg.Name,
 		ID:         n.cfg.ID,
 		Label:      n.cfg.Label,
+		Private:    n.guard != nil,
 		Addrs:      n.Addrs(),
 		Peers:      []PeerStatus{},
 		Candidates: []Candidate{},

@@ -112,7 +112,7 @@ func (n *Node) DialContext(ctx context.Context, peer, service string) (net.Conn,
 
 // Stream is a connection to a service of a node, at either end: what [Node.DialContext]
 // and the listeners of [Node.Listen] return. It is a TCP socket that carries nothing
-// but the bytes of the two programs.
+// but the bytes of the two programs, in TLS if the cluster is private.
 //
 // A stream ends when either program closes it, when the network between the two or
 // the other's machine is gone (which the system notices in about Liveness.Timeout),
@@ -159,17 +159,13 @@ func (n *Node) openStreams() []*Stream {
 	return all
 }
 
-// finishStreams is what Shutdown does with streams: it ends their writing halves, and
-// waits for each until the peer has done the same, but not longer than for a
-// connection.
+// finishStreams is what Shutdown does with streams when it has ended their writing
+// halves: it waits for each until the peer has done the same, but not longer than for
+// a connection.
 func (n *Node) finishStreams(ctx context.Context) {
 	timeout := time.NewTimer(lingerTime)
 	defer timeout.Stop()
-	streams := n.openStreams()
-	for _, s := range streams {
-		s.CloseWrite()
-	}
-	for _, s := range streams {
+	for _, s := range n.openStreams() {
 		select {
 		case <-s.finished:
 			continue
@@ -191,17 +187,18 @@ func (s *Stream) Peer() PeerInfo {
 // Service returns the name that the stream was opened by.
 func (s *Stream) Service() string { return s.service }
 
-// Read reads what the peer has written.
+// Read reads what the peer has written. In a private cluster a stream that was cut is
+// never taken for one that ended: the error wraps io.ErrUnexpectedEOF.
 func (s *Stream) Read(b []byte) (int, error) {
 	n, err := s.raw.Read(b)
-	if err == io.EOF {
+	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
 		s.finish.Do(func() { close(s.finished) })
 	}
 	return n, err
 }
 
 // WriteTo writes all that the peer writes to w, without a copy where the system can
-// (see [net.TCPConn.WriteTo]).
+// (see [net.TCPConn.WriteTo]), except in a private cluster.
 func (s *Stream) WriteTo(w io.Writer) (n int64, err error) {
 	if t, ok := s.raw.(io.WriterTo); ok {
 		n, err = t.WriteTo(w)
@@ -214,11 +211,12 @@ func (s *Stream) WriteTo(w io.Writer) (n int64, err error) {
 	return n, err
 }
 
-// Write writes to the peer. It returns when the system has taken the bytes.
+// Write writes to the peer. It returns when the system has taken the bytes. In a
+// private cluster no Write succeeds after one that has failed, also by a deadline.
 func (s *Stream) Write(b []byte) (int, error) { return s.raw.Write(b) }
 
 // ReadFrom writes all of r to the peer, without a copy where the system can (see
-// [net.TCPConn.ReadFrom]).
+// [net.TCPConn.ReadFrom]), except in a private cluster.
 func (s *Stream) ReadFrom(r io.Reader) (int64, error) {
 	if t, ok := s.raw.(io.ReaderFrom); ok {
 		return t.ReadFrom(r)
@@ -227,7 +225,8 @@ func (s *Stream) ReadFrom(r io.Reader) (int64, error) {
 }
 
 // CloseWrite tells the peer that nothing more will be written. What it writes can
-// still be read.
+// still be read. In a private cluster it waits up to 5 seconds for room in the socket,
+// and so does Close.
 func (s *Stream) CloseWrite() error {
 	if t, ok := s.raw.(interface{ CloseWrite() error }); ok {
 		return t.CloseWrite()
@@ -263,7 +262,7 @@ func (s *Stream) SetReadDeadline(t time.Time) error { return s.raw.SetReadDeadli
 // SetWriteDeadline sets the time after which Write fails, as in [net.Conn].
 func (s *Stream) SetWriteDeadline(t time.Time) error { return s.raw.SetWriteDeadline(t) }
 
-// SyscallConn gives access to the socket, as [net.TCPConn.SyscallConn].
+// SyscallConn gives access to the socket, as [Conn.SyscallConn].
 func (s *Stream) SyscallConn() (syscall.RawConn, error) {
 	if t, ok := s.raw.(syscall.Conn); ok {
 		return t.SyscallConn()

@@ -20,10 +20,15 @@ const (
 	CodeTimeout     Code = 11
 	CodeReplaced    Code = 12
 	CodeClosed      Code = 13
+	CodeOpen        Code = 14
 	CodeNoService   Code = 18
 	CodeServiceBusy Code = 19
 	CodeNotWanted   Code = 20
 	CodeCannotDial  Code = 21
+
+	// These stand for what was found out without a REJECT. They are never sent.
+	CodePrivate  Code = 15
+	CodeNoSecret Code = 16
 )
 
 var codeText = map[Code]string{
@@ -40,6 +45,7 @@ var codeText = map[Code]string{
 	CodeTimeout:     "it had no answer in time",
 	CodeReplaced:    "a newer link has taken its place",
 	CodeClosed:      "it was closed",
+	CodeOpen:        "it is open, and this node is private",
 	CodeNoService:   "it has no such service",
 	CodeServiceBusy: "too many streams wait for its service to accept them",
 	CodeNotWanted:   "it does not wait for this stream any more",

@@ -98,7 +98,7 @@ func (f *frameReader) next(limit *atomic.Int64) (FrameType, []byte, error) {
 	}
 	n := int(head[1])<<16 | int(head[2])<<8 | int(head[3])
 	if most := int(limit.Load()); n > most {
-		return 0, nil, fmt.Errorf("%w: a frame of %d bytes, where %d are allowed", ErrProtocol, n, most)
+		return FrameType(head[0]), nil, fmt.Errorf("%w: a frame of %d bytes, where %d are allowed", ErrProtocol, n, most)
 	}
 	// The buffer grows with the bytes that really arrive, not with n.
 	f.buf = f.buf[:0]

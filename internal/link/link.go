@@ -102,7 +102,11 @@ func (l *Link) closeLocked() {
 	if !l.closed {
 		l.closed = true
 		l.out = nil
-		l.Conn.Close()
+		if c, ok := l.Conn.(interface{ Cut() error }); ok {
+			c.Cut() // nothing needs to be said that GOODBYE has not, and Close may wait
+		} else {
+			l.Conn.Close()
+		}
 	}
 }
 

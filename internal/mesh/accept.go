@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/tcpnet/internal/link"
+	"example.com/tcpnet/internal/secure"
 )
 
 // busyRetry is when a node that was turned away for lack of room may come again.
@@ -49,7 +50,7 @@ func (m *Mesh) admit(conn net.Conn) {
 	near := remote.Addr().IsLoopback() || remote.Addr() == local.Addr()
 	leave, ok := m.gate.enter(conn, remote.Addr(), near, m.allowance(remote.Addr()))
 	if !ok {
-		conn.Write(link.AppendReject(nil, link.Reject{Code: link.CodeBusy, RetryAfter: uint32(busyRetry.Milliseconds())}))
+		conn.Write(m.busy())
 		conn.Close()
 		m.log.met(remote, ErrBusy)
 		return
@@ -61,7 +62,7 @@ func (m *Mesh) admit(conn net.Conn) {
 		conn.Close()
 		return
 	}
-	m.wg.Go(func() { m.serve(conn, remote, leave) })
+	m.wg.Go(func() { m.serve(conn, remote, near, leave) })
 }
 
 // allowance returns how many strangers are allowed at an address because of the
@@ -77,9 +78,20 @@ func (m *Mesh) allowance(a netip.Addr) (n int) {
 	return n
 }
 
-// serve finds out what a socket that has come in is for.
-func (m *Mesh) serve(conn net.Conn, remote netip.AddrPort, leave func() bool) {
+// serve finds out what a socket that has come in is for. near says that it comes
+// from this machine.
+func (m *Mesh) serve(conn net.Conn, remote netip.AddrPort, near bool, leave func() bool) {
 	conn.SetDeadline(time.Now().Add(handshakeTime))
+	if m.cfg.Guard != nil {
+		private, err := m.let(conn, remote, near)
+		if err != nil {
+			m.stranger(remote, err)
+			hangUp(conn, err)
+			leave()
+			return
+		}
+		conn = private
+	}
 	var preface [link.PrefaceLen]byte
 	if n, err := io.ReadFull(conn, preface[:]); err != nil {
 		if n > 0 {
@@ -91,6 +103,11 @@ func (m *Mesh) serve(conn net.Conn, remote netip.AddrPort, leave func() bool) {
 	}
 	kind, err := link.ParsePreface(preface[:])
 	switch {
+	case m.cfg.Guard == nil && preface[0] == secure.RecordHandshake:
+		m.stranger(remote, ErrPrivate)
+		conn.Write(link.AppendReject(nil, link.Reject{Code: link.CodeOpen}))
+		hangUp(conn, ErrPrivate)
+		leave()
 	case err != nil:
 		m.log.met(remote, err)
 		leave()
@@ -117,11 +134,14 @@ func (m *Mesh) serveLink(conn net.Conn, remote netip.AddrPort, leave func() bool
 	if err == nil {
 		h, err = link.ParseHello(payload)
 	}
+	if err == nil {
+		err = vouched(conn, h.ID)
+	}
 	if err != nil {
 		m.log.met(remote, err)
 		return
 	}
-	s := &session{id: l.ID, hello: h, remote: remote, local: endpoint(conn.LocalAddr())}
+	s := &session{id: l.ID, hello: h, remote: remote, local: endpoint(conn.LocalAddr()), tls: tlsState(conn)}
 	if code, err := m.check(s, ""); err != nil {
 		fresh := m.log.met(remote, err)
 		if fresh && (code == link.CodeDuplicateID || code == link.CodeRefused) {

@@ -1,6 +1,10 @@
 package mesh
 
-import "errors"
+import (
+	"errors"
+
+	"example.com/tcpnet/internal/secure"
+)
 
 // Why a connection ended.
 var (
@@ -20,8 +24,13 @@ var (
 	ErrWrongNode   = errors.New("another node answers there")
 	ErrNotTCPNet   = errors.New("what answers there does not speak the tcpnet protocol")
 	ErrVersion     = errors.New("the node there speaks no version of the protocol that this one speaks")
-	ErrBusy        = errors.New("the node there has too many newcomers at once")
+	ErrBusy        = secure.ErrBusy
 	ErrNotAdmitted = errors.New("not admitted by Config.Admit")
+	ErrPrivate     = errors.New("the cluster there is private and this node is open: give it the secret (Config.Secrets, tcpnet join --secret-file), or choose another name")
+	ErrOpen        = secure.ErrOpen
+	ErrNoSecret    = secure.ErrNoSecret
+	ErrCertificate = secure.ErrCertificate
+
 	// Why a stream was not opened.
 	ErrNoPeer       = errors.New("no such peer is connected")
 	ErrNoService    = errors.New("the peer has no such service")

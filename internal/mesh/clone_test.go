@@ -125,7 +125,7 @@ func TestCloneKnowsAllFields(t *testing.T) {
 const (
 	coreFields     = 22
 	peerFields     = 20
-	sessionFields  = 25
+	sessionFields  = 26
 	seedFields     = 4
 	scheduleFields = 6
 )

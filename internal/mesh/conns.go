@@ -15,14 +15,16 @@ import (
 func (m *Mesh) openConn(s *session, number uint64, token link.Token) {
 	first := append(link.AppendPreface(nil, link.KindConn), token[:]...)
 	err := race(m.ctx, []netip.AddrPort{s.remote}, &m.room, func(ctx context.Context, a netip.AddrPort, r *contest) error {
-		conn, keep, err := m.dial(ctx, a)
+		conn, keep, err := m.dial(ctx, a, r)
 		if err != nil {
 			return err
 		}
-		r.established()
 		conn.SetDeadline(time.Now().Add(handshakeTime))
 		var answer [1]byte
-		if _, err = conn.Write(first); err == nil {
+		if err = vouched(conn, s.hello.ID); err == nil {
+			_, err = conn.Write(first)
+		}
+		if err == nil {
 			_, err = io.ReadFull(conn, answer[:])
 		}
 		if err == nil && answer[0] != link.Accepted {
@@ -58,7 +60,8 @@ func (m *Mesh) serveConn(conn net.Conn, remote netip.AddrPort, leave func() bool
 		conn.Close()
 		return
 	}
-	if !leave() {
+	if !leave() || vouched(conn, c.session.hello.ID) != nil {
+		conn.Close()
 		m.step(nil, func(now time.Time) { m.core.connFailed(now, c.session, c.number) })
 		return
 	}
@@ -116,7 +119,7 @@ func (m *Mesh) connUp(s *session, number uint64, conn net.Conn) {
 	m.step(nil, func(now time.Time) {
 		if up = m.core.connUp(now, s, number); up {
 			c := &Connection{Net: conn, Peer: peerInfo(s), mesh: m, session: s, number: number}
-			c.Peer.Addr = endpoint(conn.RemoteAddr())
+			c.Peer.Addr, c.Peer.TLS = endpoint(conn.RemoteAddr()), tlsState(conn)
 			m.open[s] = c
 			m.outbox = append(m.outbox, func() { m.cfg.Program.Up(c) })
 		}

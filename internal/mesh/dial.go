@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/tcpnet/internal/link"
+	"example.com/tcpnet/internal/secure"
 )
 
 // answer is what came back at an address that was dialled, where it was not what
@@ -43,15 +44,26 @@ func (m *Mesh) dialSeed(s *seed) {
 }
 
 // dial opens a socket that is closed when ctx ends, until keep is called, which
-// reports false if that has happened.
-func (m *Mesh) dial(ctx context.Context, addr netip.AddrPort) (conn net.Conn, keep func() bool, err error) {
+// reports false if that has happened. It tells r when there is a connection, and in
+// a private cluster makes it private then.
+func (m *Mesh) dial(ctx context.Context, addr netip.AddrPort, r *contest) (conn net.Conn, keep func() bool, err error) {
 	within, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	conn, err = m.cfg.Dial(within, addr)
 	if err != nil {
 		return nil, nil, err
 	}
-	return conn, context.AfterFunc(ctx, func() { conn.Close() }), nil
+	r.established()
+	raw := conn
+	keep = context.AfterFunc(ctx, func() { raw.Close() })
+	if m.cfg.Guard != nil {
+		if conn, err = m.enter(raw, addr); err != nil {
+			keep()
+			raw.Close()
+			return nil, nil, err
+		}
+	}
+	return conn, keep, nil
 }
 
 // attemptFailed tells core of an attempt that has not led to a link.
@@ -69,11 +81,10 @@ func (m *Mesh) attemptFailed(p *peer, s *seed, err error) {
 
 // dialLink dials a link to a peer or a seed: the dialler's side of the handshake.
 func (m *Mesh) dialLink(ctx context.Context, addr netip.AddrPort, p *peer, sd *seed, r *contest) error {
-	conn, keep, err := m.dial(ctx, addr)
+	conn, keep, err := m.dial(ctx, addr, r)
 	if err != nil {
 		return err
 	}
-	r.established()
 	var target link.ID
 	var sched *schedule
 	if p != nil {
@@ -97,14 +108,20 @@ func (m *Mesh) dialLink(ctx context.Context, addr netip.AddrPort, p *peer, sd *s
 		return fmt.Errorf("send HELLO to %v: %w", addr, err)
 	}
 	h, err := readHello(l)
+	if err == nil {
+		err = vouched(conn, h.ID)
+	}
 	if err != nil {
 		l.Close()
+		if a := (*answer)(nil); errors.As(err, &a) {
+			a.peer.Addr = addr
+		}
 		m.refused(addr, p, sd, err)
 		return fmt.Errorf("%v: %w", addr, err)
 	}
 	s := &session{
 		id: l.ID, hello: h, dialled: true, seed: sd,
-		remote: addr, local: endpoint(conn.LocalAddr()), rtt: time.Since(begin),
+		remote: addr, local: endpoint(conn.LocalAddr()), rtt: time.Since(begin), tls: tlsState(conn),
 	}
 	if code, err := m.check(s, target); err != nil {
 		m.turnAway(l, code, err)
@@ -157,6 +174,8 @@ func readHello(l *link.Link) (*link.Hello, error) {
 	switch {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, &answer{err: fmt.Errorf("%w: it closed the connection without an answer", ErrNotTCPNet)}
+	case errors.Is(err, link.ErrProtocol) && t == secure.RecordAlert:
+		return nil, &answer{code: link.CodePrivate, err: ErrPrivate}
 	case errors.Is(err, link.ErrProtocol):
 		return nil, &answer{err: fmt.Errorf("%w: %w", ErrNotTCPNet, err)}
 	case err != nil:

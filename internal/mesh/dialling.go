@@ -229,6 +229,8 @@ func (c *core) report(who Peer, before, err error) {
 	default:
 		if a.peer.ID != "" {
 			who = a.peer
+		} else {
+			who.Addr = a.peer.Addr
 		}
 		c.fx.reject(Rejection{Peer: who, Err: err})
 	}
@@ -249,7 +251,8 @@ func (c *core) missed(now time.Time, d *schedule, code link.Code) {
 // soon is of no use.
 func (c *core) postpone(now time.Time, d *schedule, code link.Code) {
 	switch code {
-	case link.CodeRefused, link.CodeDuplicateID, link.CodeVersion, link.CodeWrongName, link.CodeSelf:
+	case link.CodeRefused, link.CodeDuplicateID, link.CodeVersion, link.CodeWrongName, link.CodeSelf,
+		link.CodeOpen, link.CodePrivate, link.CodeNoSecret:
 		d.postpone(now.Add(retryCap/2 + time.Duration(c.rnd.Int64N(int64(retryCap/2)))))
 	}
 }

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 
@@ -12,8 +13,9 @@ type Peer struct {
 	ID      link.ID
 	Label   string
 	Meta    map[string]string
-	Addr    netip.AddrPort // the other end of the socket
-	Version int            // of the protocol spoken with it
+	Addr    netip.AddrPort       // the other end of the socket
+	Version int                  // of the protocol spoken with it
+	TLS     *tls.ConnectionState // nil in an open cluster
 }
 
 // Rejection tells of a peer that was not connected to.
@@ -29,6 +31,7 @@ func peerInfo(s *session) Peer {
 		Meta:    s.hello.Meta,
 		Addr:    s.remote,
 		Version: min(link.Version, int(s.hello.MaxVersion)),
+		TLS:     s.tls,
 	}
 }
 
@@ -44,6 +47,7 @@ func rejectError(m link.Reject) error {
 		link.CodeBusy:        ErrBusy,
 		link.CodeVersion:     ErrVersion,
 		link.CodeLeaving:     errLeaving,
+		link.CodeOpen:        ErrOpen,
 	}
 	err, ok := errs[m.Code]
 	if !ok {

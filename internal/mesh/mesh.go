@@ -22,6 +22,7 @@ import (
 
 	"example.com/tcpnet/discovery"
 	"example.com/tcpnet/internal/link"
+	"example.com/tcpnet/internal/secure"
 )
 
 // Times of PROTOCOL.md section 5.4.
@@ -42,6 +43,7 @@ type Config struct {
 	PerAddr  int           // strangers at once from one address
 	Dials    int           // attempts at once
 	Logger   *slog.Logger
+	Guard    *secure.Guard // makes sockets private; nil: the cluster is open
 
 	Listeners []net.Listener
 	Dial      func(context.Context, netip.AddrPort) (net.Conn, error)
@@ -95,6 +97,7 @@ type Mesh struct {
 	cfg    Config
 	inc    link.Incarnation
 	gate   *gate
+	toll   toll
 	log    *strangerLog
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"slices"
 	"time"
@@ -98,10 +99,11 @@ type session struct {
 	peer    *peer
 	hello   *link.Hello
 	dialled bool
-	remote  netip.AddrPort // the other end
-	local   netip.AddrPort // this end
-	seed    *seed          // the seed that led to it, if one did
-	attempt *schedule      // the attempt that it is the outcome of, until that is known
+	remote  netip.AddrPort       // the other end
+	local   netip.AddrPort       // this end
+	tls     *tls.ConnectionState // nil in an open cluster
+	seed    *seed                // the seed that led to it, if one did
+	attempt *schedule            // the attempt that it is the outcome of, until that is known
 
 	adopted bool
 	since   time.Time

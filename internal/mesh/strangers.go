@@ -16,6 +16,8 @@ type Strangers struct {
 	WrongName   uint64 // belong to another cluster
 	Busy        uint64 // came when there were too many
 	NotAdmitted uint64 // were refused by the program
+	NoSecret    uint64 // did not prove a secret, or have no valid certificate
+	Mixed       uint64 // are open where this node is private, or private where it is open
 	Other       uint64 // the node itself, another ID than the one meant, another version
 }
 
@@ -58,6 +60,10 @@ func (g *strangerLog) note(remote netip.AddrPort, err error, now time.Time) bool
 		g.count.Busy++
 	case errors.Is(err, ErrNotAdmitted):
 		g.count.NotAdmitted++
+	case errors.Is(err, ErrNoSecret), errors.Is(err, ErrCertificate):
+		g.count.NoSecret++
+	case errors.Is(err, ErrOpen), errors.Is(err, ErrPrivate):
+		g.count.Mixed++
 	case errors.Is(err, errSelf), errors.Is(err, ErrWrongNode), errors.Is(err, ErrVersion), errors.Is(err, ErrDuplicateID):
 		g.count.Other++
 		return !errors.Is(err, errSelf) && g.due(remote, now)

@@ -204,7 +204,7 @@ func (m *Mesh) DialStream(ctx context.Context, id link.ID, service string) (*Str
 // newStream makes a stream of a socket that has become one.
 func (m *Mesh) newStream(conn net.Conn, w way, service string) *Stream {
 	st := &Stream{Net: conn, Peer: w.peer, Service: service}
-	st.Peer.Addr = endpoint(conn.RemoteAddr())
+	st.Peer.Addr, st.Peer.TLS = endpoint(conn.RemoteAddr()), tlsState(conn)
 	return st
 }
 
@@ -311,14 +311,15 @@ func (m *Mesh) callStream(ctx context.Context, w way, mode link.StreamMode, nonc
 	first := link.AppendStreamRequest(link.AppendPreface(nil, link.KindStream), req)
 	lost := context.Canceled // what became of an attempt that has won
 	err = race(ctx, w.addrs, &m.room, func(attempt context.Context, a netip.AddrPort, r *contest) error {
-		c, keep, err := m.dial(attempt, a)
+		c, keep, err := m.dial(attempt, a, r)
 		if err != nil {
 			return err
 		}
-		r.established()
 		c.SetDeadline(time.Now().Add(handshakeTime))
 		var challenge link.Nonce
-		if _, err = c.Write(first); err == nil {
+		if vouched(c, w.peer.ID) != nil {
+			err = &answer{err: ErrWrongNode}
+		} else if _, err = c.Write(first); err == nil {
 			challenge, err = readAnswer(c, w.secret, nonce)
 		}
 		if err != nil {
@@ -492,6 +493,9 @@ func (m *Mesh) acceptStream(conn net.Conn) (st *Stream, deliver func(*Stream), e
 	req, err := link.ReadStreamRequest(conn)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", link.ErrProtocol, err)
+	}
+	if err := vouched(conn, req.From); err != nil {
+		return nil, nil, err
 	}
 	refuse := func(code link.Code) error {
 		conn.Write([]byte{byte(code)})

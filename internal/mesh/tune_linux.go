@@ -11,7 +11,7 @@ import (
 // bytes that nobody acknowledges for timeout end the connection, and a silent one
 // is probed.
 func tune(conn net.Conn, interval, timeout time.Duration) {
-	t, ok := conn.(*net.TCPConn)
+	t, ok := bare(conn).(*net.TCPConn)
 	if !ok {
 		tuneOther(conn, interval, timeout)
 		return

@@ -11,7 +11,7 @@ import (
 // Only Linux can be told how long unacknowledged bytes may take; elsewhere the
 // link decides alone for those.
 func tune(conn net.Conn, interval, timeout time.Duration) {
-	if t, ok := conn.(*net.TCPConn); ok {
+	if t, ok := bare(conn).(*net.TCPConn); ok {
 		keepAlive(t, interval, timeout)
 	} else {
 		tuneOther(conn, interval, timeout)
