@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net/rpc"
 	"os"
+	"strings"
 
 	"example.com/tcpnet"
+	"example.com/tcpnet/discovery"
 )
 
 // Two nodes in one program, for want of a second machine. On loopback nothing
@@ -67,4 +70,94 @@ func ExampleNode_Events() {
 	// Output:
 	// joined: b
 	// left: b because the peer has left
+}
+
+// A service has a name, and is reached at any peer by the peer's label or ID.
+func ExampleNode_DialContext() {
+	ctx := context.Background()
+	name := fmt.Sprintf("streams-%d", os.Getpid())
+	pi, err := tcpnet.Join(ctx, tcpnet.Config{Name: name, Addr: "127.0.0.1:0", Label: "kitchen-pi"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pi.Close()
+	ln, err := pi.Listen("greeting")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return // the node is closed
+			}
+			fmt.Fprintf(c, "hello %s\n", c.(*tcpnet.Stream).Peer().Label)
+			c.Close()
+		}
+	}()
+
+	laptop, err := tcpnet.Join(ctx, tcpnet.Config{Name: name, Addr: "127.0.0.1:0", Label: "laptop"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer laptop.Close()
+	if err := laptop.Wait(ctx, 1); err != nil {
+		log.Fatal(err)
+	}
+	c, err := laptop.DialContext(ctx, "kitchen-pi", "greeting")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	io.Copy(os.Stdout, c)
+	// Output: hello laptop
+}
+
+// A listener is a net.Listener, and a stream a net.Conn: net/rpc and whatever else is
+// built on them works without more.
+func ExampleNode_Listen() {
+	ctx := context.Background()
+	node, err := tcpnet.Join(ctx, tcpnet.Config{
+		Name: fmt.Sprintf("rpc-%d", os.Getpid()), Addr: "127.0.0.1:0", Label: "alone", Discovery: []discovery.Discoverer{},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer node.Close()
+	ln, err := node.Listen("rpc")
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := rpc.NewServer()
+	server.RegisterName("Strings", Strings{})
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go server.ServeConn(c)
+		}
+	}()
+
+	c, err := node.DialContext(ctx, "alone", "rpc") // itself, for want of others
+	if err != nil {
+		log.Fatal(err)
+	}
+	client := rpc.NewClient(c)
+	defer client.Close()
+	var loud string
+	if err := client.Call("Strings.Upper", "hello", &loud); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(loud)
+	// Output: HELLO
+}
+
+// Strings is what the program offers in ExampleNode_Listen.
+type Strings struct{}
+
+func (Strings) Upper(s string, reply *string) error {
+	*reply = strings.ToUpper(s)
+	return nil
 }

@@ -53,6 +53,10 @@ type event struct {
 
 	Status     *tcpnet.Status `json:",omitempty"` // status
 	Goroutines int            `json:",omitempty"` // status
+
+	Opened int           `json:",omitempty"` // streamed: how many; Text is the error of one that was not
+	Back   int           `json:",omitempty"` // of these, how many the peer has dialled
+	Took   time.Duration `json:",omitempty"` // for all
 	Heap       uint64         `json:",omitempty"` // status: bytes in use after a collection
 }
 
@@ -67,6 +71,7 @@ const (
 	network  eventKind = "network"  // NetworkChanged
 	lagged   eventKind = "lagged"   // Lagged
 	status   eventKind = "status"   // an answer to the line "status"
+	streamed eventKind = "streamed" // an answer to the line "stream COUNT ID"
 	closed   eventKind = "closed"   // Shutdown has returned
 )
 
@@ -120,6 +125,7 @@ func runNode(text string) {
 	}
 	events := node.Events(context.Background())
 	p.tell(event{Kind: ready, ID: node.ID(), Addrs: node.Addrs()})
+	go serveEcho(node)
 	go p.obey(node)
 	go func() {
 		<-terminated
@@ -200,6 +206,11 @@ func (p *nodeProgram) obey(node *tcpnet.Node) {
 			runtime.ReadMemStats(&m)
 			st := node.Status()
 			p.tell(event{Kind: status, Status: &st, Goroutines: runtime.NumGoroutine(), Heap: m.HeapAlloc})
+		}
+		var count int
+		var id tcpnet.ID
+		if _, err := fmt.Sscanf(lines.Text(), "stream %d %s", &count, &id); err == nil {
+			go p.open(node, count, id)
 		}
 	}
 }

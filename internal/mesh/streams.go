@@ -41,14 +41,14 @@ func newStreams(ctx context.Context) streams {
 type path struct {
 	ctx      context.Context // ends with the link
 	end      context.CancelFunc
-	slots    chan struct{} // has an element for each stream that is being dialled
-	asking   chan struct{} // and for each that the peer was asked to dial
-	backs    int           // DIALs being served; guarded by Mesh.mu
-	askFirst atomic.Bool   // the peer could not be reached from here, but when asked it came
+	slots    chan struct{}                     // has an element for each stream that is being dialled
+	asking   chan struct{}                     // and for each that the peer was asked to dial
+	backs    map[link.Nonce]context.CancelFunc // DIALs being served; guarded by Mesh.mu
+	askFirst atomic.Bool                       // the peer could not be reached from here, but when asked it came
 }
 
 func newPath(ctx context.Context) *path {
-	p := &path{slots: make(chan struct{}, maxOpening), asking: make(chan struct{}, maxAsking)}
+	p := &path{slots: make(chan struct{}, maxOpening), asking: make(chan struct{}, maxAsking), backs: make(map[link.Nonce]context.CancelFunc)}
 	p.ctx, p.end = context.WithCancel(ctx)
 	return p
 }
@@ -269,7 +269,7 @@ func (m *Mesh) openStream(ctx context.Context, w way, service string) (net.Conn,
 			switch {
 			case o.err == nil:
 				conn = o.conn
-				if !w.dialled && o.second {
+				if o.second && (!w.dialled || failed != nil) {
 					w.path.askFirst.Store(!askFirst)
 				}
 				cancel() // the other
@@ -410,12 +410,20 @@ func (m *Mesh) askForStream(ctx context.Context, w way, service string, want fun
 	case o := <-a.got:
 		return o.conn, o.err
 	case <-ctx.Done():
+		m.step(nil, func(time.Time) {
+			(*sideEffects)(m).send(w.link, link.AppendNoDial(nil, link.NoDial{Nonce: a.nonce, Code: link.CodeNotWanted}))
+		})
 		return nil, ctx.Err()
 	}
 }
 
-// gotNoDial takes a NODIAL.
+// gotNoDial takes a NODIAL. It is called with mu held.
 func (m *Mesh) gotNoDial(id link.LinkID, n link.NoDial) {
+	if e := m.links[id]; e != nil && e.path.backs[n.Nonce] != nil {
+		e.path.backs[n.Nonce]()
+		delete(e.path.backs, n.Nonce)
+		return
+	}
 	err := streamError(n.Code)
 	if n.Code == link.CodeCannotDial {
 		err = fmt.Errorf("the peer was asked to connect and cannot: %q", n.Text)
@@ -434,25 +442,30 @@ func (m *Mesh) gotDial(id link.LinkID, d link.DialBack) {
 	switch {
 	case m.core.leaving:
 		code = link.CodeLeaving
-	case w.path.backs >= maxBacks:
+	case w.path.backs[d.Nonce] != nil:
+		return // told twice
+	case len(w.path.backs) >= maxBacks:
 		code = link.CodeServiceBusy
 	}
 	if code != 0 {
 		(*sideEffects)(m).send(id, link.AppendNoDial(nil, link.NoDial{Nonce: d.Nonce, Code: code}))
 		return
 	}
-	w.path.backs++
-	m.jobs = append(m.jobs, func() { m.dialBack(w, d) })
+	ctx, cancel := context.WithTimeout(w.path.ctx, streamTime)
+	w.path.backs[d.Nonce] = cancel
+	m.jobs = append(m.jobs, func() {
+		defer cancel()
+		m.dialBack(ctx, w, d)
+	})
 }
 
-// dialBack dials the socket of a stream that the peer opens.
-func (m *Mesh) dialBack(w way, d link.DialBack) {
+// dialBack dials the socket of a stream that the peer opens, until that does not want
+// it any more.
+func (m *Mesh) dialBack(ctx context.Context, w way, d link.DialBack) {
 	no := link.NoDial{Nonce: d.Nonce}
 	var place *place
 	if place, no.Code = m.streams.services.reserve(d.Service); place != nil {
 		defer place.release()
-		ctx, cancel := context.WithTimeout(w.path.ctx, streamTime)
-		defer cancel()
 		conn, err := m.callStream(ctx, w, link.StreamBack, d.Nonce, d.Service, func() bool { return true })
 		if err == nil {
 			place.deliver(m.newStream(conn, w, d.Service))
@@ -461,8 +474,9 @@ func (m *Mesh) dialBack(w way, d link.DialBack) {
 		}
 	}
 	m.step(nil, func(time.Time) {
-		w.path.backs--
-		if no.Code != 0 {
+		_, wanted := w.path.backs[d.Nonce]
+		delete(w.path.backs, d.Nonce)
+		if no.Code != 0 && wanted {
 			(*sideEffects)(m).send(w.link, link.AppendNoDial(nil, no))
 		}
 	})
