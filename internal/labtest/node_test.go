@@ -57,7 +57,7 @@ type event struct {
 	Opened int           `json:",omitempty"` // streamed: how many; Text is the error of one that was not
 	Back   int           `json:",omitempty"` // of these, how many the peer has dialled
 	Took   time.Duration `json:",omitempty"` // for all
-	Heap       uint64         `json:",omitempty"` // status: bytes in use after a collection
+	Heap   uint64        `json:",omitempty"` // status: bytes in use after a collection
 }
 
 type eventKind string
