@@ -17,13 +17,18 @@ func main() {
 	started := report.Now()
 	w := report.NewWriter(os.Stdout)
 	w.Write(report.Event{Kind: report.Started, At: started})
-	cfg := tcpnet.Config{Handler: func(c *tcpnet.Conn) { hold(c, w) }}
+	var cfg tcpnet.Config
+	chatting := flag.Duration("chat", 0, "send a numbered message this often on every connection, and look at what comes in; 0 sends nothing")
 	flag.StringVar(&cfg.Name, "name", "bench", "cluster `name`")
 	flag.StringVar((*string)(&cfg.ID), "id", "", "this node's `ID`")
 	flag.StringVar(&cfg.Addr, "addr", ":0", "`address` to listen on")
 	flag.DurationVar(&cfg.Liveness.Interval, "interval", 0, "ping a silent peer this often; 0 is the library's default")
 	flag.DurationVar(&cfg.Liveness.Timeout, "timeout", 0, "give up a peer after this long a silence; 0 is the library's default")
 	flag.Parse()
+	cfg.Handler = func(c *tcpnet.Conn) { hold(c, w) }
+	if *chatting > 0 {
+		cfg.Handler = newChat(*chatting, w).handle
+	}
 	node, err := tcpnet.Join(context.Background(), cfg)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "node:", err)
@@ -36,14 +41,18 @@ func main() {
 
 // hold reports a connection, reads until it ends and reports why.
 func hold(c *tcpnet.Conn, w *report.Writer) {
-	peer := string(c.Peer().ID)
-	w.Now(report.Connected, peer, "")
+	w.Now(report.Connected, string(c.Peer().ID), "")
 	var b [512]byte
 	var err error
 	for err == nil {
 		_, err = c.Read(b[:])
 	}
-	gone := report.Event{Kind: report.Gone, At: report.Now(), Peer: peer, Text: err.Error()}
+	leave(c, w, err)
+}
+
+// leave reports the end of a connection, on which err was read, and closes it.
+func leave(c *tcpnet.Conn, w *report.Writer, err error) {
+	gone := report.Event{Kind: report.Gone, At: report.Now(), Peer: string(c.Peer().ID), Text: err.Error()}
 	select {
 	case <-c.Context().Done():
 		gone.Text = context.Cause(c.Context()).Error()

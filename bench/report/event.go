@@ -20,6 +20,7 @@ const (
 	Gone      Kind = 'G' // reading from the connection to Peer ended; Text says why
 	Left      Kind = 'L' // the library reported that Peer left; Text is the reason it gave
 	Stat      Kind = 'S' // answer to the command "stat"; Text holds key=value pairs
+	Wrong     Kind = 'W' // the program saw what must never be; Text says what
 	Result    Kind = 'T' // one measurement made by the program itself; Text holds key=value pairs
 )
 
@@ -59,7 +60,7 @@ func Parse(line string) (Event, error) {
 	}
 	e := Event{Kind: Kind(kind[0])}
 	switch e.Kind {
-	case Started, Ready, Connected, Gone, Left, Stat, Result:
+	case Started, Ready, Connected, Gone, Left, Stat, Wrong, Result:
 	default:
 		return Event{}, fmt.Errorf("event %q: unknown kind", line)
 	}

@@ -18,6 +18,7 @@ type fleet struct {
 	sys     system
 	members []*member
 	seen    *tracker
+	watch   func(from int, e report.Event) // sees every event, unless it is nil
 }
 
 func newFleet(l *lan, s system) *fleet { return &fleet{lan: l, sys: s, seen: newTracker()} }
@@ -25,13 +26,30 @@ func newFleet(l *lan, s system) *fleet { return &fleet{lan: l, sys: s, seen: new
 // start starts one more node, on the host of its own place.
 func (f *fleet) start() (*member, error) {
 	place := len(f.members)
-	id := f.sys.id(place)
+	m, err := f.launch(place, f.sys.id(place))
+	if err == nil {
+		f.members = append(f.members, m)
+	}
+	return m, err
+}
+
+// again starts the node at a place once more, under that id. The one before it
+// must have ended.
+func (f *fleet) again(place int, id string) error {
+	m, err := f.launch(place, id)
+	if err == nil {
+		f.members[place] = m
+	}
+	return err
+}
+
+// launch starts a node with an id on the host of a place.
+func (f *fleet) launch(place int, id string) (*member, error) {
 	m, err := startMember(f.lan.hosts[place], id, f.sys.command(f.lan, place, id))
 	if err != nil {
 		return nil, fmt.Errorf("starting node %d of %s: %w", place, f.sys.name(), err)
 	}
 	f.seen.add(place, id)
-	f.members = append(f.members, m)
 	return m, nil
 }
 
@@ -60,7 +78,13 @@ func (f *fleet) places() []int {
 // drain takes in what all nodes have reported so far.
 func (f *fleet) drain() error {
 	for i, m := range f.members {
-		if err := m.drain(func(e report.Event) error { return f.seen.apply(i, e) }); err != nil {
+		err := m.drain(func(e report.Event) error {
+			if f.watch != nil {
+				f.watch(i, e)
+			}
+			return f.seen.apply(i, e)
+		})
+		if err != nil {
 			return fmt.Errorf("%s: %w", f.sys.name(), err)
 		}
 	}

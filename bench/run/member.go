@@ -123,4 +123,5 @@ func (m *member) kill() {
 	m.process.Kill()
 	m.stdin.Close()
 	unix.Close(m.events)
+	m.ended = true
 }

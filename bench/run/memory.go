@@ -47,7 +47,7 @@ func (f *fleet) holdings(m *member) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	stat, err := f.statOf(m)
+	stat, err := f.statOf(m, "stat")
 	if err != nil {
 		return nil, err
 	}
@@ -83,10 +83,10 @@ func memory(o options) error {
 	return nil
 }
 
-// statOf asks a node of itself.
-func (f *fleet) statOf(m *member) (report.Event, error) {
+// statOf asks a node of itself, with the command "stat" or "trim".
+func (f *fleet) statOf(m *member, command string) (report.Event, error) {
 	asked := report.Now()
-	if err := m.ask("stat"); err != nil {
+	if err := m.ask(command); err != nil {
 		return report.Event{}, err
 	}
 	if ok, err := f.wait(5*time.Second, func() bool { return m.stat.At >= asked }); err != nil || !ok {

@@ -21,6 +21,7 @@ type options struct {
 	away     time.Duration // how long a split lasts
 	budget   time.Duration // the longest that the whole item may take
 	loss     float64       // per cent of frames lost
+	seed     uint64        // of what is left to chance; 0 chooses one
 	burners  int           // busy processes for each core
 	bytes    int64         // of one transfer
 	cut      string        // which of cuts
@@ -71,11 +72,13 @@ func parse(it item, args []string) (options, error) {
 	fs.DurationVar(&o.settle, "settle", o.settle, "rest between a full mesh and what is measured")
 	fs.DurationVar(&o.pace, "pace", o.pace, "pause after each start of those that are there `first`")
 	fs.DurationVar(&o.window, "window", o.window, "how long to watch (idle, quiet)")
+	fs.DurationVar(&o.window, "for", o.window, "the same as -window (soak)")
+	fs.Uint64Var(&o.seed, "seed", o.seed, "what chance follows from; 0 chooses a seed, which is printed (soak)")
 	fs.DurationVar(&o.away, "away", o.away, "how long the network is split")
 	fs.DurationVar(&o.budget, "budget", o.budget, "begin no run after this long")
 	fs.Float64Var(&o.loss, "loss", o.loss, "per `cent` of frames lost at each receiver")
 	fs.StringVar(&o.cut, "how", o.cut, "how the cable is cut: carrier (the host notices), `silent` or down")
-	fs.IntVar(&o.burners, "burners", o.burners, "busy processes for each core (quiet)")
+	fs.IntVar(&o.burners, "burners", o.burners, "busy processes for each core (quiet, soak)")
 	fs.Int64Var(&o.bytes, "bytes", o.bytes, "`bytes` of one transfer (stream)")
 	fs.StringVar(&o.liveness, "liveness", o.liveness, "how soon a silent peer is given up: default (3 s, 10 s), `fast` (0.5 s, 2 s) or none")
 	fs.StringVar(&o.bin, "bin", filepath.Dir(self), "`directory` of the measured programs")

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-var deep = flag.Bool("model.deep", false, "check the large scenarios too: 11 million states, five minutes, 2 GB")
+var deep = flag.Bool("model.deep", false, "check the large scenarios too: seven million states, three minutes, 1 GB")
 
 // checked is a scenario in which the protocol has to hold.
 type checked struct {
