@@ -12,7 +12,7 @@ import (
 var cold = comparison{
 	title: "cold start: until every two nodes are connected",
 	unit:  "ms",
-	what:  []string{"from the first fork", "from the last ready", "connections that ended again"},
+	what:  startedTogether,
 	once:  startTogether,
 }
 
@@ -20,9 +20,14 @@ var cold = comparison{
 var loss = comparison{
 	title: "cold start while frames are lost: until every two nodes are connected",
 	unit:  "ms",
-	what:  []string{"from the first fork", "from the last ready", "connections that ended again"},
+	what:  startedTogether,
 	setup: func(l *lan, o options) { l.Loss(o.loss) },
 	once:  startTogether,
+}
+
+// startedTogether are the figures of startTogether.
+var startedTogether = []string{
+	"from the first fork", "from the last ready", "CPU of the median node", "connections that ended again",
 }
 
 // startTogether starts n nodes and waits for the full mesh.
@@ -37,6 +42,10 @@ func startTogether(l *lan, s system, n int, o options) ([]float64, error) {
 		f.incomplete("at the time limit")
 		return nil, err
 	}
+	cpu, err := f.cpuTimes()
+	if err != nil {
+		return nil, err
+	}
 	if len(f.seen.alarms) > 0 {
 		fmt.Fprintf(os.Stderr, "%s, %d nodes, while they started:\n", s.name(), n)
 		f.seen.writeAlarms(os.Stderr)
@@ -45,5 +54,7 @@ func startTogether(l *lan, s system, n int, o options) ([]float64, error) {
 	for _, m := range f.members {
 		ready = max(ready, m.ready)
 	}
-	return []float64{ms(at - f.members[0].forked), ms(at - ready), float64(f.seen.count(report.Gone))}, nil
+	return []float64{
+		ms(at - f.members[0].forked), ms(at - ready), milliseconds(cpu).median(), float64(f.seen.count(report.Gone)),
+	}, nil
 }

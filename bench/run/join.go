@@ -6,7 +6,7 @@ import "time"
 var join = comparison{
 	title: "join: until the newcomer is connected to all and all to it",
 	unit:  "ms",
-	what:  []string{"from its main", "from its fork"},
+	what:  []string{"from its main", "from its fork", "its CPU", "CPU of all others"},
 	spare: 1,
 	once: func(l *lan, s system, n int, o options) ([]float64, error) {
 		f := newFleet(l, s)
@@ -19,6 +19,10 @@ var join = comparison{
 			return nil, err
 		}
 		time.Sleep(o.settle)
+		before, err := f.cpuTimes()
+		if err != nil {
+			return nil, err
+		}
 		m, err := f.start()
 		if err != nil {
 			return nil, err
@@ -32,6 +36,14 @@ var join = comparison{
 			f.incomplete("after the newcomer started")
 			return nil, err
 		}
-		return []float64{ms(at - m.started), ms(at - m.forked)}, nil
+		cpu, err := f.cpuTimes()
+		if err != nil {
+			return nil, err
+		}
+		var others time.Duration
+		for i := range before {
+			others += cpu[i] - before[i]
+		}
+		return []float64{ms(at - m.started), ms(at - m.forked), ms(int64(cpu[n])), ms(int64(others))}, nil
 	},
 }

@@ -3,12 +3,22 @@ package main
 import (
 	"math"
 	"slices"
+	"time"
 )
 
 // sample holds one figure of each run. A run that failed is failed.
 type sample []float64
 
 var failed = math.NaN()
+
+// milliseconds returns the sample of these times.
+func milliseconds(times []time.Duration) sample {
+	s := make(sample, len(times))
+	for i, d := range times {
+		s[i] = ms(int64(d))
+	}
+	return s
+}
 
 // sound returns the runs that did not fail, sorted.
 func (s sample) sound() sample {
