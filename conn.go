@@ -47,6 +47,7 @@ type Conn struct {
 
 	ended    atomic.Bool   // ctx is done
 	ending   atomic.Bool   // the peer's end of the stream was read
+	cut      atomic.Bool   // the stream has ended without one, in a private cluster
 	reads    atomic.Uint64 // calls of Read since then
 	reading  atomic.Int32  // calls of WriteTo under way
 	finished chan struct{} // closed when the peer's end of the stream was read, or by Close
@@ -133,6 +134,7 @@ func (c *Conn) readFailed(err error) error {
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF): // in a private cluster
 		c.ending.Store(true)
+		c.cut.Store(true)
 		c.finish.Do(func() { close(c.finished) })
 		if cause == nil {
 			c.node.endLater(c, ErrReset) // unless the link knows better

@@ -527,6 +527,9 @@ func (p *program) Up(up *mesh.Connection) {
 // Down ends a connection.
 func (p *program) Down(up *mesh.Connection, cause error) {
 	n, c := (*Node)(p), up.User.(*Conn)
+	if c.cut.Load() && errors.Is(cause, ErrClosed) { // the peer has noticed first
+		cause = ErrReset
+	}
 	n.cfg.Logger.Info("left", "peer", c.peer.ID, "label", c.peer.Label, "reason", cause)
 	n.mu.Lock()
 	if n.conns[c.peer.ID] == c {
