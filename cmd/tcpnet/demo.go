@@ -336,6 +336,7 @@ func (d *demo) sumUp() error {
 	}
 	d.screen.title("%d processes, %d of %d pairs connected, %s, %d messages sent, %d received",
 		d.count, d.most, d.allPairs(), mesh, d.sent, d.received)
+	d.screen.title("It was an open cluster: who knows the name can join. How to keep strangers out of yours: tcpnet keygen --help")
 	if d.fullAt.IsZero() {
 		return fmt.Errorf("not every process was connected to every other\nGive it longer with --for, or see why with --verbose")
 	}

@@ -54,6 +54,11 @@ Output: plain lines. With --from, and on a terminal, each begins with
 "LABEL/ID: ", ID being its first 8 digits. On a terminal control characters are
 shown as \x1b.
 
+Secret: without one the cluster is open, and whoever is on the network and knows its
+name can join. With --secret-file, or the environment variable TCPNET_SECRET, only
+those who have the secret can, and all that is said is encrypted. Open and private
+nodes of one name are not connected, and say so. See keygen.
+
 Ctrl-C or SIGTERM leaves in good order, within 3 seconds; a second one at once.
 SIGUSR1 prints the node's status as JSON on standard error (not on Windows).
 
@@ -65,6 +70,7 @@ Examples:
    date | tcpnet join garden --eof --wait 2 --timeout 5s || echo nobody
    tcpnet join garden --seed 10.1.2.3:4000     across a network without multicast
    tcpnet join garden --addr 127.0.0.1:0       stay on this machine
+   tcpnet join garden --secret-file garden.key keep strangers out
 
 Exit codes:
    0  left in good order   1  failed   2  wrong usage
@@ -74,6 +80,8 @@ Exit codes:
 			&cli.StringFlag{Name: "id", Usage: "the node's `ID`, up to 128 hexadecimal digits; no two nodes may have the same", DefaultText: "random"},
 			&cli.StringFlag{Name: "addr", Value: ":0", Usage: "listen at `HOST:PORT`; 127.0.0.1:0 stays on this machine", DefaultText: "all addresses, any port"},
 			&cli.StringSliceFlag{Name: "seed", Usage: "`HOST:PORT` of any other node, for networks without multicast (repeatable)"},
+			&cli.StringSliceFlag{Name: "secret-file", Usage: "keep out who has not the secret in `FILE`, made by keygen (repeatable: the first is used, all are accepted)", DefaultText: "$TCPNET_SECRET, or none"},
+			&cli.BoolFlag{Name: "insecure-secret-file", Usage: "take a --secret-file that others can read, too"},
 			&cli.StringFlag{Name: "label", Usage: "what peers call this node, as `TEXT`", DefaultText: "host name"},
 			&cli.IntFlag{Name: "wait", Value: 1, Usage: "send nothing before `N` peers are connected", Validator: within(0, 1<<20)},
 			&cli.DurationFlag{Name: "timeout", Usage: "give up if that takes longer than `DURATION`", DefaultText: "never", Validator: positive[time.Duration]},
@@ -130,6 +138,9 @@ Exit codes:
 				if cfg.ID, err = tcpnet.ParseID(cmd.String("id")); err != nil {
 					return usageError(cmd, "--id %q: want 1 to 128 hexadecimal digits", cmd.String("id"))
 				}
+			}
+			if cfg.Secrets, err = readSecrets(cmd.StringSlice("secret-file"), cmd.Bool("insecure-secret-file")); err != nil {
+				return err
 			}
 			if j.verbose {
 				cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -462,7 +473,11 @@ func (j *joining) watchRejections(ctx context.Context, node *tcpnet.Node) {
 	}
 	for e := range events {
 		if r, ok := e.(tcpnet.Rejected); ok {
-			tell(fmt.Sprintf("rejected %s %s: %s", printableName(string(r.Peer.ID)), printableName(r.Peer.Label), printableName(r.Err.Error())))
+			who := printableName(string(r.Peer.ID)) + " " + printableName(r.Peer.Label)
+			if r.Peer.ID == "" && r.Peer.Addr.IsValid() { // it has not been let in far enough to say
+				who = r.Peer.Addr.Addr().String()
+			}
+			tell(fmt.Sprintf("rejected %s: %s", who, printableName(r.Err.Error())))
 		}
 	}
 }

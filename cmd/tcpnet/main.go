@@ -2,6 +2,7 @@
 //
 //	tcpnet demo          watch processes find one another and talk
 //	tcpnet join NAME     netcat for clusters
+//	tcpnet keygen        make a secret that keeps strangers out
 //	tcpnet version       what this is
 //
 // Run it with --help, also after each of these, for options and examples.
@@ -42,13 +43,13 @@ Exit codes:
    130, 143  told to stop a second time, by Ctrl-C or SIGTERM`,
 		Version:               version(),
 		EnableShellCompletion: true,
-		Commands:              []*cli.Command{newDemo(), newDemoNode(), newJoin(), newVersion()},
+		Commands:              []*cli.Command{newDemo(), newDemoNode(), newJoin(), newKeygen(), newVersion()},
 		OnUsageError:          wrongUsage,
 		ExitErrHandler:        func(context.Context, *cli.Command, error) {}, // exitCode does that
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			name := cmd.Args().First()
 			if name == "" {
-				return usageError(cmd, "say what to do: demo, join or version")
+				return usageError(cmd, "say what to do: demo, join, keygen or version")
 			}
 			err := fmt.Sprintf("there is no command %q", name)
 			if near := cli.SuggestCommand(cmd.VisibleCommands(), name); near != "" && near[0] == name[0] {

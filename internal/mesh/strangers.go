@@ -27,16 +27,23 @@ type strangerLog struct {
 
 	mu     sync.Mutex // guards what follows
 	count  Strangers
-	logged map[netip.Prefix]time.Time
+	logged map[oddity]time.Time
+}
+
+// oddity is what is logged once a minute: a source and, where the program should know
+// of it, why it is not of this cluster.
+type oddity struct {
+	from netip.Prefix
+	why  error
 }
 
 const (
-	logEvery   = time.Minute // per source
+	logEvery   = time.Minute // per source and reason
 	maxSources = 1024
 )
 
 func newStrangerLog(l *slog.Logger) *strangerLog {
-	return &strangerLog{logger: l, logged: make(map[netip.Prefix]time.Time)}
+	return &strangerLog{logger: l, logged: make(map[oddity]time.Time)}
 }
 
 // met takes note of a stranger, and reports whether it is worth telling of: its
@@ -53,6 +60,7 @@ func (g *strangerLog) met(remote netip.AddrPort, err error) bool {
 func (g *strangerLog) note(remote netip.AddrPort, err error, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	var why error
 	switch {
 	case errors.Is(err, ErrWrongName):
 		g.count.WrongName++
@@ -62,23 +70,25 @@ func (g *strangerLog) note(remote netip.AddrPort, err error, now time.Time) bool
 		g.count.NotAdmitted++
 	case errors.Is(err, ErrNoSecret), errors.Is(err, ErrCertificate):
 		g.count.NoSecret++
+		why = ErrNoSecret
 	case errors.Is(err, ErrOpen), errors.Is(err, ErrPrivate):
 		g.count.Mixed++
+		why = ErrOpen
 	case errors.Is(err, errSelf), errors.Is(err, ErrWrongNode), errors.Is(err, ErrVersion), errors.Is(err, ErrDuplicateID):
 		g.count.Other++
-		return !errors.Is(err, errSelf) && g.due(remote, now)
+		return !errors.Is(err, errSelf) && g.due(remote, why, now)
 	case errors.Is(err, link.ErrProtocol):
 		g.count.Garbage++
 	default: // it hung up, or was too slow
 		g.count.Garbage++
 	}
-	return g.due(remote, now)
+	return g.due(remote, why, now)
 }
 
-// due reports whether the source has not been logged for a while, and takes note
-// that it is now.
-func (g *strangerLog) due(remote netip.AddrPort, now time.Time) bool {
-	src := source(remote.Addr())
+// due reports whether the source has not been logged for a while for this reason, and
+// takes note that it is now.
+func (g *strangerLog) due(remote netip.AddrPort, why error, now time.Time) bool {
+	src := oddity{source(remote.Addr()), why}
 	if last, ok := g.logged[src]; ok && now.Sub(last) < logEvery {
 		return false
 	}
