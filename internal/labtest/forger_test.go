@@ -118,7 +118,7 @@ func randomID() string { return fmt.Sprintf("%016X%016X", rand.Uint64(), rand.Ui
 // What a stranger sends by mDNS changes nothing for the mesh and for those who
 // want to join it.
 func TestForgedMulticastDNS(t *testing.T) {
-	s := newSiege(t)
+	s := newSiege(t, 4)
 	f := s.forger(t)
 	nowhere := forgery{"ABCDEF", s.stranger.Addr(), 9, 120}
 	valid := f.announce(nowhere, forgery{"ABCDEE", s.stranger.Addr(), 9, 120})
@@ -199,7 +199,7 @@ func loops(service string, i int) []byte {
 // Names of nodes that do not exist, by the hundred thousand, as quickly as they can
 // be sent.
 func TestInventedNames(t *testing.T) {
-	s := newSiege(t)
+	s := newSiege(t, 4)
 	f := s.forger(t)
 	names := 100_000 / slowdown
 	if *long {
@@ -233,7 +233,7 @@ func TestInventedNames(t *testing.T) {
 // An address that is not of the link is never dialled, whoever tells of it: else
 // one packet would turn all nodes against somebody else's machine.
 func TestThirdPartiesAreNotDialled(t *testing.T) {
-	s := newSiege(t)
+	s := newSiege(t, 4)
 	router := s.lab.Host("router", s.lan, s.lab.Switch("elsewhere"), lab.NoDAD, lab.Router)
 	router.Gateway(s.lab.Hosts()[:4]...)
 	outside := netip.MustParsePrefix("192.0.2.0/24")
@@ -269,7 +269,7 @@ func TestThirdPartiesAreNotDialled(t *testing.T) {
 // A machine of the link that is no node is not overrun by dials, however many
 // nodes are said to be there.
 func TestNeighboursAreNotOverrun(t *testing.T) {
-	s := newSiege(t)
+	s := newSiege(t, 4)
 	printer := s.lab.Host("printer", s.lan, lab.NoDAD)
 	var calls atomic.Int64
 	at := listenOn(t, printer, ":9100", func(c net.Conn) {
@@ -297,7 +297,7 @@ func TestNeighboursAreNotOverrun(t *testing.T) {
 // A machine of the link that refuses is not overrun by dials either, however many
 // nodes are said to be there: one dial a second from each node.
 func TestARefusingNeighbourIsNotOverrun(t *testing.T) {
-	s := newSiege(t)
+	s := newSiege(t, 4)
 	printer := s.lab.Host("printer", s.lan, lab.NoDAD)
 	f := s.forger(t)
 	syn := s.lan.Capture(func(b []byte) bool {

@@ -79,6 +79,12 @@ func using(interfaces ...string) func(*settings) {
 }
 func fast(s *settings) { s.Fast = true }
 
+// private makes a node know a new secret, the same for all that it is given to.
+func private() func(*settings) {
+	key := randomBytes(32)
+	return func(s *settings) { s.Secret = key }
+}
+
 func (m *member) String() string {
 	return fmt.Sprintf("%.8s on %s", m.id, m.host.Name)
 }

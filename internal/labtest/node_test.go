@@ -34,6 +34,7 @@ type settings struct {
 	Seeds      []string
 	Interfaces []string // names; nil: all
 	Fast       bool     // FastLiveness
+	Secret     []byte   // of a private cluster
 }
 
 // An event is a line that a node prints.
@@ -88,6 +89,9 @@ var reasons = map[string]error{
 	"wrong name":   tcpnet.ErrWrongName,
 	"not tcpnet":   tcpnet.ErrNotTCPNet,
 	"version":      tcpnet.ErrVersion,
+	"private":      tcpnet.ErrPrivate,
+	"open":         tcpnet.ErrOpen,
+	"no secret":    tcpnet.ErrNoSecret,
 }
 
 func reasonOf(err error) string {
@@ -110,6 +114,9 @@ func runNode(text string) {
 	}
 	p := &nodeProgram{out: json.NewEncoder(os.Stdout), numbers: map[*tcpnet.Conn]int{}}
 	cfg := tcpnet.Config{Name: s.Name, ID: s.ID, Addr: s.Addr, Seeds: s.Seeds, Handler: p.talk, Logger: slog.Default()}
+	if s.Secret != nil {
+		cfg.Secrets = [][]byte{s.Secret}
+	}
 	if s.Fast {
 		cfg.Liveness = tcpnet.FastLiveness
 	}

@@ -16,7 +16,7 @@ import (
 	"example.com/tcpnet/internal/lab"
 )
 
-// A siege is a mesh of four, a stranger on a host of its own that has many
+// A siege is a mesh, a stranger on a host of its own that has many
 // addresses, and room for a node that wants to join meanwhile.
 type siege struct {
 	t        *testing.T
@@ -27,13 +27,16 @@ type siege struct {
 	stranger *lab.Host
 	sources  []netip.Addr // the stranger's
 	newcomer *lab.Host
+	how      []func(*settings)
+	within   time.Duration // a newcomer has to be connected with all
 }
 
-// newSiege returns a siege that has not begun.
-func newSiege(t *testing.T) *siege {
+// newSiege returns a siege of a mesh of this size that has not begun. The members, and
+// those that want to join, are as how says.
+func newSiege(t *testing.T, size int, how ...func(*settings)) *siege {
 	l := newLab(t)
-	s := &siege{t: t, lab: l, lan: l.Switch("lan"), cluster: newCluster(t)}
-	s.members = s.cluster.startOn(hosts(l, 4, s.lan, lab.NoDAD))
+	s := &siege{t: t, lab: l, lan: l.Switch("lan"), cluster: newCluster(t), how: how, within: 5 * time.Second}
+	s.members = s.cluster.startOn(hosts(l, size, s.lan, lab.NoDAD), how...)
 	s.newcomer = l.Host("newcomer", s.lan, lab.NoDAD)
 	s.stranger = l.Host("stranger", s.lan, lab.NoDAD)
 	s.sources = []netip.Addr{s.stranger.Addr()}
@@ -74,11 +77,11 @@ func (s *siege) during(t *testing.T, a attack) {
 	defer end()
 	<-begun
 	for range 2 {
-		m := s.cluster.start(s.newcomer).ready()
+		m := s.cluster.start(s.newcomer, s.how...).ready()
 		last := s.cluster.meshed(patience, append([]*member{m}, s.members...)...)
 		took := last.Sub(m.all(ready)[0].Time)
 		t.Logf("a new node was connected with all %v after Join", took.Round(time.Millisecond))
-		if took > 5*slowdown*time.Second {
+		if took > slowdown*s.within {
 			t.Errorf("a new node was connected with all only %v after Join", took)
 		}
 		m.shutdown()

@@ -20,7 +20,7 @@ import (
 // What a stranger sends to the TCP port, or does not, changes nothing for the mesh
 // and for those who want to join it.
 func TestStrangersAtThePort(t *testing.T) {
-	s := newSiege(t)
+	s := newSiege(t, 4)
 	recorded := s.record(t)
 	base := s.members[0].inspect()
 	for _, a := range []struct {
@@ -64,7 +64,7 @@ func TestStrangersAtThePort(t *testing.T) {
 
 // The same from the member's own host, where strangers are counted less strictly.
 func TestStrangersOnLoopback(t *testing.T) {
-	s := newSiege(t)
+	s := newSiege(t, 4)
 	m := s.members[0]
 	at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), m.port())
 	base := m.inspect()

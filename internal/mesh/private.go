@@ -30,6 +30,8 @@ func (m *Mesh) enter(raw net.Conn, addr netip.AddrPort) (net.Conn, error) {
 		code = link.CodeNoSecret
 	case errors.Is(err, secure.ErrForeign):
 		err = fmt.Errorf("%w: %w", ErrNotTCPNet, err)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = fmt.Errorf("%w: it closed the connection without an answer", ErrNotTCPNet)
 	default:
 		return nil, fmt.Errorf("TLS with %v: %w", addr, err)
 	}
@@ -41,6 +43,7 @@ func (m *Mesh) enter(raw net.Conn, addr netip.AddrPort) (net.Conn, error) {
 func (m *Mesh) let(conn net.Conn, remote netip.AddrPort, near bool) (net.Conn, error) {
 	from := source(remote.Addr())
 	if !near && !m.toll.take(from, time.Now()) {
+		conn.Write(secure.Busy())
 		return nil, ErrBusy
 	}
 	private, err := m.cfg.Guard.Server(conn)
