@@ -23,15 +23,15 @@ const (
 	oneShotLife = 3 * time.Second
 )
 
-// An engine is the loop around caches and schedules, with the sockets. One
-// goroutine owns all of it; others reach it by post and do.
+// An engine is the loop around caches and schedules, with the sockets. Packets are
+// handled by whoever reads them where that needs no waiting; all else is done by the
+// loop, which others reach by post and do.
 type engine struct {
 	network  Network
 	rnd      func() float64 // from 0 to 1
 	log      *slog.Logger
 	counters counters
 
-	packets chan arrival
 	wake    chan struct{}
 	quit    chan struct{}
 	done    chan struct{}
@@ -43,7 +43,9 @@ type engine struct {
 	mu     sync.Mutex // guards posted
 	posted []func()
 
-	// The rest belongs to the loop.
+	state    sync.Mutex // guards the rest
+	timer    *time.Timer
+	timerAt  time.Time // when timer is set to; zero: not set
 	watching sync.Once
 	ifs      []Interface
 	netmap   *netmap
@@ -79,7 +81,6 @@ func startEngine(n Network, log *slog.Logger) (*engine, error) {
 	}
 	e := &engine{
 		network: n, rnd: rnd, log: log,
-		packets:   make(chan arrival, queueLength),
 		wake:      make(chan struct{}, 1),
 		quit:      make(chan struct{}),
 		done:      make(chan struct{}),
@@ -96,6 +97,9 @@ func startEngine(n Network, log *slog.Logger) (*engine, error) {
 	}
 	e.ifs, e.netmap = ifs, newNetmap(ifs)
 	e.mention.Store(newMention(nil))
+	e.timer = time.NewTimer(time.Hour)
+	e.state.Lock() // packets may come from now on
+	defer e.state.Unlock()
 	e.open()
 	go e.run()
 	return e, nil
@@ -125,6 +129,7 @@ func (e *engine) stop() {
 		e.port.Close()
 	}
 	e.closeOneShot()
+	e.timer.Stop()
 }
 
 // post has f run by the loop, in order.
@@ -147,31 +152,44 @@ func (e *engine) do(f func()) {
 
 func (e *engine) run() {
 	defer close(e.done)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for {
 		select {
 		case <-e.quit:
 			return
-		case a := <-e.packets:
-			e.handle(time.Now(), a)
 		case <-e.wake:
-			e.mu.Lock()
-			fs := e.posted
-			e.posted = nil
-			e.mu.Unlock()
-			for _, f := range fs {
-				f()
-			}
-		case <-timer.C:
+		case <-e.timer.C:
 		}
-		now := time.Now()
-		e.advance(now)
-		if due := e.next(); due.IsZero() {
-			timer.Stop()
-		} else {
-			timer.Reset(due.Sub(now))
-		}
+		e.turn()
+	}
+}
+
+// turn does what was posted and what is due.
+func (e *engine) turn() {
+	e.state.Lock()
+	defer e.state.Unlock()
+	e.mu.Lock()
+	fs := e.posted
+	e.posted = nil
+	e.mu.Unlock()
+	for _, f := range fs {
+		f()
+	}
+	now := time.Now()
+	e.advance(now)
+	e.timerAt = time.Time{}
+	e.arm(now)
+}
+
+// arm sets the timer to when advance has work.
+func (e *engine) arm(now time.Time) {
+	due := e.next()
+	if due.Equal(e.timerAt) {
+		return
+	}
+	if e.timerAt = due; due.IsZero() {
+		e.timer.Stop()
+	} else {
+		e.timer.Reset(due.Sub(now))
 	}
 }
 
@@ -186,8 +204,8 @@ func (e *engine) open() {
 }
 
 // receiver returns what a transport hands its packets to. It does not block: when
-// the loop is behind, packets are lost, as they are on the way. What was heard a
-// moment ago does not wake the loop again.
+// the engine is busy, packets wait for the loop, and when that is behind, they are
+// lost, as they are on the way.
 func (e *engine) receiver(oneShot bool) func(Packet) {
 	return func(p Packet) {
 		e.counters.received.count(len(p.Data))
@@ -195,17 +213,49 @@ func (e *engine) receiver(oneShot bool) func(Packet) {
 			e.counters.unrelated.Add(1)
 			return
 		}
-		if !oneShot && e.recent.again(time.Now(), p) {
+		now := time.Now()
+		if !oneShot && e.recent.again(now, p) {
 			e.counters.repeated.Add(1)
 			return
 		}
-		p.Data = bytes.Clone(p.Data)
-		select {
-		case e.packets <- arrival{p, oneShot}:
-		default:
+		if !e.atOnce(now, arrival{p, oneShot}) && !e.later(arrival{p, oneShot}) {
 			e.counters.dropped.Add(1)
 		}
 	}
+}
+
+// atOnce handles a packet here and now, which saves a wake-up. It reports false if
+// the engine is busy or has packets that came before this one.
+func (e *engine) atOnce(now time.Time, a arrival) bool {
+	if !e.state.TryLock() {
+		return false
+	}
+	defer e.state.Unlock()
+	e.mu.Lock()
+	behind := len(e.posted) > 0
+	e.mu.Unlock()
+	if behind {
+		return false
+	}
+	e.handle(now, a)
+	e.arm(now)
+	return true
+}
+
+// later has the loop handle a packet. It reports false if too many wait already.
+func (e *engine) later(a arrival) bool {
+	a.Data = bytes.Clone(a.Data)
+	e.mu.Lock()
+	full := len(e.posted) >= queueLength
+	if !full {
+		e.posted = append(e.posted, func() { e.handle(time.Now(), a) })
+	}
+	e.mu.Unlock()
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+	return !full
 }
 
 // join begins a session.

@@ -48,7 +48,10 @@ func (m *Mesh) admit(conn net.Conn) {
 		return
 	}
 	near := remote.Addr().IsLoopback() || remote.Addr() == local.Addr()
-	leave, ok := m.gate.enter(conn, remote.Addr(), near, m.allowance(remote.Addr()))
+	leave, ok := m.gate.enter(conn, remote.Addr(), near, 0)
+	if !ok { // seldom, so that the peers are not counted each time
+		leave, ok = m.gate.enter(conn, remote.Addr(), near, m.allowance(remote.Addr()))
+	}
 	if !ok {
 		conn.Write(m.busy())
 		conn.Close()
