@@ -8,7 +8,7 @@ import (
 // Conditions say how packets fare on their way. The zero value is a network without
 // delay or loss.
 type Conditions struct {
-	// Latency is the time that every packet takes.
+	// Latency is the time that every packet takes, give or take a few percent.
 	Latency time.Duration
 
 	// Jitter is added to it, a random part of it for each packet, so that
@@ -40,12 +40,16 @@ func (c Conditions) fate(rnd func() *rand.Rand) (delay int64, lost bool) {
 	if c.Loss > 0 && rnd().Float64() < c.Loss {
 		return 0, true
 	}
-	delay = int64(c.Latency)
+	delay = int64(c.Latency) + unevenness(int64(c.Latency), rnd())
 	if c.Jitter > 0 {
 		delay += rnd().Int64N(int64(c.Jitter))
 	}
 	return delay, false
 }
+
+// unevenness is what a time varies by. If all took the same time, much would happen
+// at the same instant, and in which order timers go off then is left to chance.
+func unevenness(t int64, rnd *rand.Rand) int64 { return rnd.Int64N(t/32 + 100) }
 
 // SetConditions sets those of all switches, now and later, and forgets what
 // [LAN.SetBetween] has set.

@@ -128,7 +128,7 @@ func (t *transport) send(b []byte, index int, to netip.AddrPort) {
 		return
 	}
 	// To itself as well, as sockets do.
-	l.schedule(&event{at: l.now() + loopDelay, flow: t.flow, seq: parcel().seq, do: func() {
+	l.schedule(&event{at: l.now() + loopDelay + unevenness(loopDelay, t.random()), flow: t.flow, seq: parcel().seq, do: func() {
 		if h.alive() {
 			arrive(via)
 		}

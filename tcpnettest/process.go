@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"example.com/tcpnet/discovery/mdns"
 	"example.com/tcpnet/internal/netstack"
@@ -121,6 +122,13 @@ func (p *process) Hostname() string { return p.host.name }
 
 // Random implements netstack.Host.
 func (p *process) Random() io.Reader { return lockedReader{p} }
+
+// random returns a source for what has only to vary.
+func (p *process) random() *rand.Rand {
+	p.rnd.Lock()
+	defer p.rnd.Unlock()
+	return rand.New(rand.NewPCG(p.src.Uint64(), 0))
+}
 
 type lockedReader struct{ p *process }
 
@@ -282,6 +290,8 @@ func (p *process) Listen(_ context.Context, hostport string) ([]net.Listener, er
 			return nil, fmt.Errorf("listen address %q: %w", hostport, err)
 		}
 	}
+	// Processes do not begin at the same instant.
+	time.Sleep(time.Duration(p.host.number)*time.Microsecond + time.Duration(unevenness(loopDelay, p.random())))
 	l := p.host.lan
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -349,6 +359,8 @@ func (p *process) Dial(ctx context.Context, addr netip.AddrPort) (net.Conn, erro
 		return nil, sysError("dial", nil, net.TCPAddrFromAddrPort(addr), err)
 	}
 	defer context.AfterFunc(ctx, func() {
+		// Attempts that begin together do not end at the same instant.
+		time.Sleep(time.Duration(1 + s.flow%10_000))
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		s.wake()

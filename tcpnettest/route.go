@@ -70,6 +70,17 @@ type parcel struct {
 	seq  uint64
 	rnd  func() *rand.Rand
 	to   netip.Addr // without zone
+	last *int64     // when the last packet of the flow arrives; may be nil
+}
+
+// turn returns when a packet arrives that would arrive at a time, but not before
+// those that were sent before it.
+func (k parcel) turn(at int64) int64 {
+	if k.last != nil {
+		at = max(at, *k.last+1)
+		*k.last = at
+	}
+	return at
 }
 
 // carry takes a packet from a host to wherever its address is, by an interface, or
@@ -78,7 +89,7 @@ type parcel struct {
 // may be nil) if nobody has the address. It is called with lan.mu held.
 func (l *LAN) carry(h *Host, via *port, k parcel, arrive func(in *port), refused, nowhere func()) {
 	if via == nil {
-		l.schedule(&event{at: l.now() + loopDelay, flow: k.flow, seq: k.seq, do: func() {
+		l.schedule(&event{at: k.turn(l.now() + loopDelay + unevenness(loopDelay, k.rnd())), flow: k.flow, seq: k.seq, do: func() {
 			if p := h.owner(k.to); p != nil && h.alive() {
 				arrive(p)
 			}
@@ -110,7 +121,11 @@ func (l *LAN) pass(begin int64, from, to *port, k parcel, there func() bool, arr
 	if lost || l.policy(from.host, to.host) == Drop {
 		return
 	}
-	l.schedule(&event{at: begin + delay, flow: k.flow, seq: k.seq, do: func() {
+	at := begin + delay
+	if c.Jitter == 0 {
+		at = k.turn(at)
+	}
+	l.schedule(&event{at: at, flow: k.flow, seq: k.seq, do: func() {
 		// It is lost as well if the way was cut while it was on it.
 		if !there() {
 			return

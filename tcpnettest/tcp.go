@@ -59,6 +59,7 @@ type socket struct {
 	listener *listener
 	flow     uint64
 	count    uint64 // segments sent
+	last     int64  // when the last of them arrives
 	rnd      *rand.Rand
 
 	state  tcpState
@@ -185,7 +186,7 @@ func (s *socket) send(g segment) {
 		s.advertised = g.edge
 	}
 	s.count++
-	s.host.transmit(g, s.zone, parcel{flow: s.flow, seq: s.count, rnd: s.random}, func() {
+	s.host.transmit(g, s.zone, parcel{flow: s.flow, seq: s.count, rnd: s.random, last: &s.last}, func() {
 		// Nobody has the address.
 		if s.state == synSent {
 			s.host.lan.schedule(&event{at: s.since + int64(arpTime), flow: s.flow, do: func() {

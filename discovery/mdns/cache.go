@@ -3,6 +3,7 @@ package mdns
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -353,7 +354,7 @@ func (c *cache) advance(now time.Time) (refreshes []refresh) {
 		return nil
 	}
 	c.due = time.Time{}
-	for _, in := range c.instances {
+	for _, in := range inOrder(c.instances, strings.Compare) {
 		for i := range in.ptrs {
 			p := &in.ptrs[i]
 			due := false
@@ -433,7 +434,7 @@ func (c *cache) answers(now time.Time, service string, index int, connected []st
 			name: service, typ: dnsmessage.TypePTR, ttl: otherTTL, target: label + "." + service,
 		})
 	}
-	for _, in := range c.instances {
+	for _, in := range inOrder(c.instances, strings.Compare) {
 		if in.service != service || slices.Contains(connected, in.label) {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -285,7 +286,7 @@ func (e *engine) join(s *session) {
 			e.introduce(s, o, false)
 		}
 	}
-	for _, in := range e.cache.instances {
+	for _, in := range inOrder(e.cache.instances, strings.Compare) {
 		if in.service == n.service {
 			s.report.report(now, in, false)
 		}

@@ -3,6 +3,7 @@ package mdns
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -118,7 +119,7 @@ func (q *querier) restart(now time.Time, links []link, changed func(index int) b
 
 // refresh asks soon on an interface, because records are about to expire.
 func (q *querier) refresh(now time.Time, index int) {
-	for l, a := range q.links {
+	for l, a := range inOrder(q.links, link.compare) {
 		if t := now.Add(time.Duration(q.random() * float64(firstSpread))); l.index == index && t.Before(a.due) {
 			if earliest := a.last.Add(firstInterval); t.Before(earliest) {
 				t = earliest
@@ -220,7 +221,7 @@ func (q *querier) advance(now time.Time, known int, answers func(index int) []re
 	var out []transmission
 	ptr := question{name: q.service, typ: dnsmessage.TypePTR}
 	var id uint16
-	for l, a := range q.links {
+	for l, a := range inOrder(q.links, link.compare) {
 		if now.Before(a.due) {
 			continue
 		}
@@ -254,7 +255,7 @@ func (q *querier) advance(now time.Time, known int, answers func(index int) []re
 		q.next(now, a)
 	}
 	var single message
-	for key, a := range q.asks {
+	for key, a := range inOrder(q.asks, strings.Compare) {
 		if now.Before(a.due) {
 			continue
 		}
@@ -266,7 +267,7 @@ func (q *querier) advance(now time.Time, known int, answers func(index int) []re
 	}
 	if len(single.questions) > 0 && multicasting {
 		if b, err := build(&single); err == nil {
-			for l := range q.links {
+			for l := range inOrder(q.links, link.compare) {
 				out = append(out, transmission{link: l, payload: b, kind: packetQuery})
 			}
 		}

@@ -138,7 +138,7 @@ func (r *reporter) advance(now time.Time, find func(key string) *instance) {
 	if r.waiting == 0 {
 		return
 	}
-	for key, t := range r.told {
+	for key, t := range inOrder(r.told, strings.Compare) {
 		if t.pending && now.Sub(t.at) >= gather {
 			r.wait(t, false)
 			if in := find(key); in != nil {

@@ -439,7 +439,7 @@ func (r *responder) multicasts(now time.Time) []transmission {
 	var order []link
 	byLink := map[link]*collected{}
 	for _, n := range r.nodes {
-		for l, p := range n.pending {
+		for l, p := range inOrder(n.pending, link.compare) {
 			if now.Before(p.due) {
 				continue
 			}
