@@ -208,8 +208,9 @@ func (r *contest) win(attempt context.Context) bool {
 	return true
 }
 
-// definite reports whether an attempt has an answer that will not change at once.
+// definite reports whether an attempt has an answer that will not change at once. A
+// socket that was reset has met somebody who does not want it.
 func definite(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH) ||
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EHOSTUNREACH) ||
 		errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.As(err, new(*answer))
 }

@@ -87,6 +87,7 @@ func TestRace(t *testing.T) {
 		"the first refuses":              {"12", 9, map[string]fate{"1": {5 * ms, refused, 0}, "2": {after: 5 * ms}}, []string{"1@0", "2@5"}, 10 * ms, nil},
 		"all refuse":                     {"12", 9, map[string]fate{"1": {5 * ms, refused, 0}, "2": {5 * ms, refused, 0}}, []string{"1@0", "2@5"}, 10 * ms, refused},
 		"the slower one was first":       {"12", 9, map[string]fate{"1": {after: 150 * ms}, "2": {after: 90 * ms}}, []string{"1@0", "2@100"}, 150 * ms, nil},
+		"one that hangs up":              {"1", 9, map[string]fate{"1": {5 * ms, syscall.ECONNRESET, ms}}, []string{"1@0"}, 5 * ms, syscall.ECONNRESET},
 		"a lost SYN":                     {"1", 9, map[string]fate{"1": forever}, []string{"1@0", "1@250", "1@750"}, dialTime, context.DeadlineExceeded},
 		"no room for second sockets":     {"1", 0, map[string]fate{"1": forever}, []string{"1@0"}, dialTime, context.DeadlineExceeded},
 		"two, both lost":                 {"12", 9, map[string]fate{"1": forever, "2": forever}, []string{"1@0", "2@100", "1@350", "2@600", "1@1100", "2@1600"}, dialTime, context.DeadlineExceeded},
