@@ -106,6 +106,10 @@ type Config struct {
 	// Liveness says how soon a peer that hangs or is cut off is given up.
 	Liveness Liveness
 
+	// Queue says what is kept for peers that read more slowly than messages
+	// are sent to them, and what is dropped.
+	Queue Queue
+
 	// Limits bounds what strangers can use up.
 	Limits Limits
 
@@ -178,6 +182,7 @@ func (cfg Config) withDefaults(host netstack.Host) (Config, error) {
 	}
 	setDefault(&cfg.Liveness.Interval, 3*time.Second)
 	setDefault(&cfg.Liveness.Timeout, max(10*time.Second, 3*cfg.Liveness.Interval))
+	setDefault(&cfg.Queue.Size, 1<<20)
 	setDefault(&cfg.Limits.Pending, 64)
 	setDefault(&cfg.Limits.PendingPerAddr, 4)
 	setDefault(&cfg.Limits.Dials, 16)
@@ -186,6 +191,9 @@ func (cfg Config) withDefaults(host netstack.Host) (Config, error) {
 	}
 	if l := cfg.Limits; l.Pending < 0 || l.PendingPerAddr < 0 || l.Dials < 0 {
 		return cfg, errors.New("tcpnet: Config.Limits has a negative number")
+	}
+	if cfg.Queue.Size < 0 || cfg.Queue.Full > CloseSlow {
+		return cfg, errors.New("tcpnet: Config.Queue: Size is negative, or Full is none of DropNewest, DropOldest and CloseSlow")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -44,6 +44,9 @@ type Conn struct {
 	link   *mesh.Connection
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	out    sender
+
+	read, written atomic.Uint64 // bytes
 
 	ended    atomic.Bool   // ctx is done
 	ending   atomic.Bool   // the peer's end of the stream was read
@@ -80,7 +83,8 @@ func (c *Conn) Peer() PeerInfo {
 }
 
 // Context ends with the connection. Its cause ([context.Cause]) says why: ErrLeft,
-// ErrTimeout, ErrRestarted, ErrReset, ErrReplaced or ErrClosed, perhaps wrapped.
+// ErrTimeout, ErrRestarted, ErrReset, ErrReplaced, ErrSlow or ErrClosed, perhaps
+// wrapped.
 func (c *Conn) Context() context.Context { return c.ctx }
 
 // RTT returns the smoothed round-trip time to the peer's node, measured beside the
@@ -96,6 +100,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		c.reads.Add(1)
 	}
 	n, err := c.raw.Read(b)
+	c.read.Add(uint64(n))
 	if err != nil {
 		err = c.readFailed(err)
 	}
@@ -112,6 +117,7 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 	} else {
 		n, err = io.Copy(w, struct{ io.Reader }{c.raw})
 	}
+	c.read.Add(uint64(n))
 	if err == nil {
 		err = io.EOF
 	}
@@ -149,7 +155,12 @@ func (c *Conn) readFailed(err error) error {
 // Write writes to the peer. It returns when the system has taken the bytes. In a
 // private cluster no Write succeeds after one that has failed, also by a deadline.
 func (c *Conn) Write(b []byte) (int, error) {
+	if err := c.out.begin(); err != nil {
+		return 0, err
+	}
+	defer c.out.turn.give()
 	n, err := c.raw.Write(b)
+	c.written.Add(uint64(n))
 	if err != nil {
 		c.failed(err)
 	}
@@ -157,13 +168,19 @@ func (c *Conn) Write(b []byte) (int, error) {
 }
 
 // ReadFrom writes all of r to the peer, without a copy where the system can (see
-// [net.TCPConn.ReadFrom]), except in a private cluster.
+// [net.TCPConn.ReadFrom]), except in a private cluster. Nothing else is written until
+// it returns.
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
+	if err := c.out.begin(); err != nil {
+		return 0, err
+	}
+	defer c.out.turn.give()
 	if t, ok := c.raw.(io.ReaderFrom); ok {
 		n, err = t.ReadFrom(r)
 	} else {
 		n, err = io.Copy(struct{ io.Writer }{c.raw}, r)
 	}
+	c.written.Add(uint64(n))
 	if errors.As(err, new(*net.OpError)) {
 		c.failed(err)
 	}
@@ -179,31 +196,62 @@ func (c *Conn) failed(err error) {
 	}
 }
 
+// writeError returns the error of a write that did not come to the socket.
+func (c *Conn) writeError(err error) error {
+	return &net.OpError{Op: "write", Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+}
+
 // CloseWrite tells the peer that nothing more will be written. What it writes can
-// still be read. In a private cluster it waits up to 5 seconds for room in the socket.
+// still be read. If something that Send has queued has not gone yet, that goes first,
+// and CloseWrite does not wait for it. In a private cluster it waits up to 5 seconds for
+// room in the socket.
 func (c *Conn) CloseWrite() error {
-	if t, ok := c.raw.(interface{ CloseWrite() error }); ok {
+	if _, ok := c.raw.(interface{ CloseWrite() error }); !ok {
+		return errors.ErrUnsupported
+	}
+	if !c.out.end() {
+		return nil
+	}
+	return closeWrite(c.raw)
+}
+
+// closeWrite ends the writing half of a socket.
+func closeWrite(raw net.Conn) error {
+	if t, ok := raw.(interface{ CloseWrite() error }); ok {
 		return t.CloseWrite()
 	}
 	return errors.ErrUnsupported
 }
 
-// Close closes the connection at once. Another one to the peer takes its place
-// after a moment, for as long as both nodes run. In a private cluster it waits up to
-// 5 seconds for room in the socket to say that this is the end, so that the peer can
-// tell it from a cut.
-func (c *Conn) Close() error {
+// lastWordsTime is how long Close waits for what Send has queued.
+const lastWordsTime = 5 * time.Millisecond
+
+// Close closes the connection at once. What Send has queued has 5 milliseconds to go:
+// use CloseWrite, and read until the peer has finished, to be sure of it. Another
+// connection to the peer takes its place after a moment, for as long as both nodes
+// run. In a private cluster Close waits up to 5 seconds for room in the socket to say
+// that this is the end, so that the peer can tell it from a cut.
+func (c *Conn) Close() error { return c.shut(ErrClosed) }
+
+// shut closes the connection for a cause of this node's own.
+func (c *Conn) shut(cause error) error {
 	err := net.ErrClosed
 	c.close.Do(func() {
+		if cause == ErrClosed {
+			c.out.lastWords()
+		} else {
+			hurry(c.raw, 0)
+		}
 		err = c.raw.Close()
+		c.out.close()
 		c.finish.Do(func() { close(c.finished) })
-		if c.ending.Load() && !c.ended.Load() {
+		if cause == ErrClosed && c.ending.Load() && !c.ended.Load() {
 			// When a process ends, so do all its sockets, in any order. A
 			// program that closes at the end of the stream would be taken
 			// for the cause.
 			c.node.endLater(c, ErrClosed)
 		} else {
-			c.link.Ended(ErrClosed)
+			c.link.Ended(cause)
 		}
 		c.node.forget(c)
 	})
@@ -217,13 +265,20 @@ func (c *Conn) LocalAddr() net.Addr { return c.raw.LocalAddr() }
 func (c *Conn) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }
 
 // SetDeadline sets the time after which Read and Write fail, as in [net.Conn].
-func (c *Conn) SetDeadline(t time.Time) error { return c.raw.SetDeadline(t) }
+func (c *Conn) SetDeadline(t time.Time) error {
+	defer c.out.setDeadline(t)
+	return c.raw.SetDeadline(t)
+}
 
 // SetReadDeadline sets the time after which Read fails, as in [net.Conn].
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.raw.SetReadDeadline(t) }
 
-// SetWriteDeadline sets the time after which Write fails, as in [net.Conn].
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.raw.SetWriteDeadline(t) }
+// SetWriteDeadline sets the time after which Write fails, as in [net.Conn]. Until a
+// later one is set, what Send has queued waits as well.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	defer c.out.setDeadline(t)
+	return c.raw.SetWriteDeadline(t)
+}
 
 // SyscallConn gives access to the socket, as [net.TCPConn.SyscallConn]. In a private
 // cluster it is the socket under TLS: Control reaches its options, Read and Write of the
@@ -268,7 +323,7 @@ func (c *Conn) end(cause error) {
 		// Wakes whoever waits for bytes that will not come. Linux keeps those
 		// that have; some other systems do not.
 		t.CloseRead()
-		c.CloseWrite()
+		closeWrite(c.raw)
 	} else {
 		c.raw.Close()
 	}

@@ -22,6 +22,9 @@ var (
 	ErrReset = mesh.ErrReset
 	// ErrReplaced: a newer connection to the same peer has taken its place.
 	ErrReplaced = mesh.ErrReplaced
+	// ErrSlow: the peer read too slowly, and Config.Queue says that such
+	// connections are closed.
+	ErrSlow = errors.New("the peer reads too slowly: its queue is full")
 	// ErrClosed: one of the two programs has closed the connection, or this
 	// node was closed. It is also what methods of a closed Node return.
 	ErrClosed = mesh.ErrClosed

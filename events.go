@@ -6,7 +6,8 @@ import (
 	"sync"
 )
 
-// Event is one of [Joined], [Left], [Rejected], [NetworkChanged] and [Lagged].
+// Event is one of [Joined], [Left], [Rejected], [Dropped], [NetworkChanged] and
+// [Lagged].
 type Event interface{ event() }
 
 // Joined tells of a new connection.
@@ -15,7 +16,7 @@ type Joined struct{ Conn *Conn }
 // Left tells that a connection has ended. There is exactly one for every Joined.
 type Left struct {
 	Conn   *Conn
-	Reason error // ErrLeft, ErrTimeout, ErrRestarted, ErrReset, ErrReplaced or ErrClosed
+	Reason error // ErrLeft, ErrTimeout, ErrRestarted, ErrReset, ErrReplaced, ErrSlow or ErrClosed
 }
 
 // Rejected tells of a node that was not connected to, and why. What is unknown of
@@ -23,6 +24,14 @@ type Left struct {
 type Rejected struct {
 	Peer PeerInfo
 	Err  error
+}
+
+// Dropped tells that messages to a peer were dropped: it read too slowly, or its
+// connection has ended before they were written. It tells at once of the first, and
+// of all that follow once a second at most; it may come after Left.
+type Dropped struct {
+	Conn            *Conn
+	Messages, Bytes uint64 // since the last event of this kind for Conn
 }
 
 // NetworkChanged tells that an interface or address of the machine has come or
@@ -36,6 +45,7 @@ type Lagged struct{ N int }
 func (Joined) event()         {}
 func (Left) event()           {}
 func (Rejected) event()       {}
+func (Dropped) event()        {}
 func (NetworkChanged) event() {}
 func (Lagged) event()         {}
 

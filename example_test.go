@@ -1,6 +1,7 @@
 package tcpnet_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -160,4 +161,44 @@ type Strings struct{}
 func (Strings) Upper(s string, reply *string) error {
 	*reply = strings.ToUpper(s)
 	return nil
+}
+
+// A message to all peers never waits for one of them. Messages have no bounds on the
+// wire: here each is a line.
+func ExampleNode_Broadcast() {
+	ctx := context.Background()
+	name := fmt.Sprintf("broadcast-%d", os.Getpid())
+	a, err := tcpnet.Join(ctx, tcpnet.Config{Name: name, Addr: "127.0.0.1:0", Queue: tcpnet.Queue{Full: tcpnet.DropOldest}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer a.Close()
+	heard := make(chan string)
+	for _, label := range []string{"b", "c"} {
+		node, err := tcpnet.Join(ctx, tcpnet.Config{Name: name, Addr: "127.0.0.1:0", Label: label, Handler: func(c *tcpnet.Conn) {
+			for lines := bufio.NewScanner(c); lines.Scan(); {
+				heard <- label + " heard: " + lines.Text()
+			}
+		}})
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer node.Close()
+	}
+	if err := a.Wait(ctx, 2); err != nil {
+		log.Fatal(err)
+	}
+
+	d := a.Broadcast([]byte("dinner is ready\n"))
+	for c, outcome := range d.Peers() {
+		if outcome == tcpnet.OutcomeDropped {
+			fmt.Println(c.Peer().Label, "is too slow")
+		}
+	}
+
+	fmt.Println(<-heard)
+	fmt.Println(<-heard)
+	// Unordered output:
+	// b heard: dinner is ready
+	// c heard: dinner is ready
 }

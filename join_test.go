@@ -45,6 +45,7 @@ func TestJoinTellsWhatIsWrong(t *testing.T) {
 		{"bad seed", nil, tcpnet.Config{Name: "x", Seeds: []string{"host"}}, "Config.Seeds"},
 		{"liveness", nil, tcpnet.Config{Name: "x", Liveness: tcpnet.Liveness{Interval: time.Second, Timeout: time.Second}}, "Config.Liveness"},
 		{"limits", nil, tcpnet.Config{Name: "x", Limits: tcpnet.Limits{Dials: -1}}, "Config.Limits"},
+		{"queue", nil, tcpnet.Config{Name: "x", Queue: tcpnet.Queue{Size: -1}}, "Config.Queue"},
 		{"cancelled", canceled, tcpnet.Config{Name: "x", Addr: "127.0.0.1:0"}, "context canceled"},
 	} {
 		t.Run(test.why, func(t *testing.T) {

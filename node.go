@@ -32,6 +32,8 @@ type Node struct {
 	network atomic.Pointer[network]
 	done    chan struct{} // closed when nothing is left running
 
+	live        atomic.Pointer[[]*Conn] // what Connections returns; nil: has to be made anew
+	senders     sync.WaitGroup          // goroutines of connections
 	closing     sync.Once
 	withdrawing sync.Once
 
@@ -338,9 +340,9 @@ func (n *Node) Err() error {
 const drainTime = time.Second
 
 // Shutdown leaves the cluster in good order: it withdraws the node from discovery,
-// says goodbye to all peers, ends the writing half of every connection, and waits
-// until the peers have done the same and what they sent was read. Then it closes
-// the node as Close does.
+// says goodbye to all peers, ends the writing half of every connection once what Send
+// has queued has gone, and waits until the peers have done the same and what they sent
+// was read. Then it closes the node as Close does.
 //
 // Listeners are closed at once, and streams are treated as connections are: servers
 // that run over them are to be shut down before.
@@ -383,23 +385,27 @@ func (n *Node) finish(ctx context.Context, conns []*Conn) error {
 }
 
 func (n *Node) finishConn(ctx context.Context, c *Conn) {
-	select {
-	case <-c.finished:
-		return
-	case <-ctx.Done():
-		return
-	case <-n.done:
-		return
-	case <-c.ctx.Done():
-	}
-	// The peer is done; perhaps the program is still reading.
-	drain := time.NewTimer(drainTime)
-	defer drain.Stop()
-	select {
-	case <-c.finished:
-	case <-drain.C:
-	case <-ctx.Done():
-	case <-n.done:
+	drained, finished := c.out.drained(), (<-chan struct{})(c.finished)
+	var late <-chan time.Time
+	gone := c.ctx.Done()
+	for drained != nil || finished != nil {
+		select {
+		case <-drained:
+			drained = nil
+		case <-finished:
+			finished = nil
+		case <-gone:
+			// The peer is done; perhaps the program is still reading.
+			drain := time.NewTimer(drainTime)
+			defer drain.Stop()
+			late, gone = drain.C, nil
+		case <-late:
+			return
+		case <-ctx.Done():
+			return
+		case <-n.done:
+			return
+		}
 	}
 }
 
@@ -464,6 +470,7 @@ func (n *Node) Close() error {
 			})
 		}
 		closed.Wait()
+		n.senders.Wait()
 		close(n.done)
 	})
 	<-n.done
@@ -503,6 +510,7 @@ func (p *program) Up(up *mesh.Connection) {
 	n := (*Node)(p)
 	c := &Conn{raw: up.Net, node: n, peer: peerInfo(up.Peer), link: up, finished: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.out.init(c)
 	up.User = c
 	n.cfg.Logger.Info("joined", "peer", c.peer.ID, "label", c.peer.Label, "addr", c.peer.Addr)
 	n.mu.Lock()
@@ -512,6 +520,7 @@ func (p *program) Up(up *mesh.Connection) {
 		return
 	}
 	n.conns[c.peer.ID] = c
+	n.live.Store(nil)
 	n.all[c] = struct{}{}
 	if n.cfg.Handler == nil {
 		n.accept = append(n.accept, c)
@@ -534,6 +543,7 @@ func (p *program) Down(up *mesh.Connection, cause error) {
 	n.mu.Lock()
 	if n.conns[c.peer.ID] == c {
 		delete(n.conns, c.peer.ID)
+		n.live.Store(nil)
 	}
 	c.end(cause)
 	closed := c.verdict != nil && c.verdict.Stop()

@@ -37,6 +37,18 @@ type PeerStatus struct {
 	Streams   int           `json:"streams"`        // open between the two nodes, not counting the connection
 	Sees      []ID          `json:"sees,omitempty"` // the nodes that the peer is linked with, where it is known
 	SeesKnown bool          `json:"sees_known"`     // Sees is meaningful
+	Send      SendStatus    `json:"send"`
+}
+
+// SendStatus tells of the messages that Broadcast and Send have sent over a peer's
+// present connection.
+type SendStatus struct {
+	Queued       uint64 `json:"queued"`       // messages that wait
+	QueuedBytes  uint64 `json:"queued_bytes"` // that these take of Config.Queue.Size
+	Sent         uint64 `json:"sent"`         // messages handed to the system
+	SentBytes    uint64 `json:"sent_bytes"`
+	Dropped      uint64 `json:"dropped"` // messages
+	DroppedBytes uint64 `json:"dropped_bytes"`
 }
 
 // Candidate tells of a node that is known of and that there is no link to.
@@ -95,6 +107,10 @@ func (n *Node) Status() Status {
 		Dialing:    m.Dialing,
 	}
 	for _, p := range m.Linked {
+		var send SendStatus
+		if c, ok := n.Connection(ID(p.ID)); ok {
+			send = c.out.status()
+		}
 		st.Peers = append(st.Peers, PeerStatus{
 			PeerInfo:  peerInfo(p.Peer),
 			Connected: p.Connected,
@@ -103,6 +119,7 @@ func (n *Node) Status() Status {
 			Dialled:   p.Dialled,
 			Sees:      ids(p.Sees),
 			SeesKnown: p.SeesKnown,
+			Send:      send,
 		})
 	}
 	for _, p := range m.Missing {

