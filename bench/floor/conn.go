@@ -26,11 +26,12 @@ func (n *node) serve(c net.Conn) {
 	}
 	n.report.Now(report.Connected, peer, "")
 	n.mu.Lock()
-	n.conns[c] = struct{}{}
+	n.conns[c] = newOutbox(c, n.drop)
 	n.mu.Unlock()
 	err = n.read(c)
 	n.report.Now(report.Gone, peer, err.Error())
 	n.mu.Lock()
+	n.conns[c].close()
 	delete(n.conns, c)
 	n.mu.Unlock()
 }
@@ -52,15 +53,21 @@ func (n *node) hello(c net.Conn) (peer string, err error) {
 	return strconv.Itoa(int(binary.BigEndian.Uint32(b[4:]))), nil
 }
 
-// read discards what comes and returns what ended the connection.
+// read takes in what comes and returns what ended the connection.
 func (n *node) read(c net.Conn) error {
-	var b [512]byte
-	for {
-		if n.dead > 0 {
-			c.SetReadDeadline(time.Now().Add(n.dead))
-		}
-		if _, err := c.Read(b[:]); err != nil {
-			return err
-		}
+	if n.dead > 0 {
+		return n.sink.Receive(impatient{c, n.dead})
 	}
+	return n.sink.Receive(c)
+}
+
+// impatient is a connection that must not be silent for long.
+type impatient struct {
+	net.Conn
+	dead time.Duration
+}
+
+func (c impatient) Read(b []byte) (int, error) {
+	c.SetReadDeadline(time.Now().Add(c.dead))
+	return c.Conn.Read(b)
 }

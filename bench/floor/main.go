@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/tcpnet/bench/message"
 	"example.com/tcpnet/bench/report"
 )
 
@@ -24,6 +25,9 @@ func main() {
 	flag.DurationVar(&n.redial, "redial", 5*time.Millisecond, "pause after a failed dial")
 	flag.DurationVar(&n.heartbeat, "heartbeat", 0, "send a byte this often; 0 sends none")
 	flag.DurationVar(&n.dead, "dead", 0, "give up a connection after this long a silence; 0 never does")
+	n.sink = message.NewSink()
+	flag.Var(n.sink, "messages", "`sizes` of the messages that come, by phase, with commas; none: there are none")
+	flag.BoolVar(&n.drop, "drop", false, "drop messages to a peer whose queue is full, instead of waiting for it")
 	flag.Parse()
 	n.report = report.NewWriter(os.Stdout)
 	n.report.Write(report.Event{Kind: report.Started, At: started})
@@ -34,5 +38,5 @@ func main() {
 		fmt.Fprintln(os.Stderr, "floor:", err)
 		os.Exit(1)
 	}
-	report.Serve(os.Stdin, n.report)
+	report.Serve(os.Stdin, n.report, n.sink.Commands(n.report, func(message.Phase) func([]byte) { return n.broadcast }))
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"example.com/tcpnet/bench/message"
 	"example.com/tcpnet/bench/report"
 )
 
@@ -21,15 +22,18 @@ type node struct {
 	heartbeat   time.Duration
 	dead        time.Duration
 	report      *report.Writer
+	sink        *message.Sink
+	drop        bool
+	boxes       []*outbox // of broadcast
 
 	mu    sync.Mutex // guards conns
-	conns map[net.Conn]struct{}
+	conns map[net.Conn]*outbox
 }
 
 // start listens, reports Ready and begins to dial. The node then runs until
 // the process ends.
 func (n *node) start() error {
-	n.conns = make(map[net.Conn]struct{})
+	n.conns = make(map[net.Conn]*outbox)
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
 	ln, err := lc.Listen(context.Background(), "tcp", n.addr)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/tcpnet"
+	"example.com/tcpnet/bench/message"
 	"example.com/tcpnet/bench/report"
 )
 
@@ -18,14 +19,16 @@ func main() {
 	w := report.NewWriter(os.Stdout)
 	w.Write(report.Event{Kind: report.Started, At: started})
 	var cfg tcpnet.Config
+	sink := message.NewSink()
 	chatting := flag.Duration("chat", 0, "send a numbered message this often on every connection, and look at what comes in; 0 sends nothing")
 	flag.StringVar(&cfg.Name, "name", "bench", "cluster `name`")
 	flag.StringVar((*string)(&cfg.ID), "id", "", "this node's `ID`")
 	flag.StringVar(&cfg.Addr, "addr", ":0", "`address` to listen on")
 	flag.DurationVar(&cfg.Liveness.Interval, "interval", 0, "ping a silent peer this often; 0 is the library's default")
 	flag.DurationVar(&cfg.Liveness.Timeout, "timeout", 0, "give up a peer after this long a silence; 0 is the library's default")
+	flag.Var(sink, "messages", "`sizes` of the messages that come, by phase, with commas; none: there are none")
 	flag.Parse()
-	cfg.Handler = func(c *tcpnet.Conn) { hold(c, w) }
+	cfg.Handler = func(c *tcpnet.Conn) { hold(c, w, sink) }
 	if *chatting > 0 {
 		cfg.Handler = newChat(*chatting, w).handle
 	}
@@ -36,18 +39,25 @@ func main() {
 	}
 	w.Now(report.Ready, "", "")
 	go tell(node, w)
-	report.Serve(os.Stdin, w)
+	report.Serve(os.Stdin, w, sink.Commands(w, func(p message.Phase) func([]byte) { return broadcast(node, p) }))
+}
+
+// broadcast returns how the messages of a phase are sent. Where it is as many as
+// possible, it does not run ahead of the slowest peer by more than half a queue.
+func broadcast(node *tcpnet.Node, p message.Phase) func([]byte) {
+	return func(b []byte) {
+		d := node.Broadcast(b)
+		for p.Rate == 0 && d.Backlog > 512<<10 {
+			time.Sleep(50 * time.Microsecond)
+			d = node.Broadcast(nil)
+		}
+	}
 }
 
 // hold reports a connection, reads until it ends and reports why.
-func hold(c *tcpnet.Conn, w *report.Writer) {
+func hold(c *tcpnet.Conn, w *report.Writer, sink *message.Sink) {
 	w.Now(report.Connected, string(c.Peer().ID), "")
-	var b [512]byte
-	var err error
-	for err == nil {
-		_, err = c.Read(b[:])
-	}
-	leave(c, w, err)
+	leave(c, w, sink.Receive(c))
 }
 
 // leave reports the end of a connection, on which err was read, and closes it.

@@ -44,6 +44,14 @@ var items = []item{
 		runs: 10, bytes: 1 << 30,
 		limit: 60 * time.Second, budget: 15 * time.Minute, liveness: "none",
 	}},
+	{"broadcast", "one of 10 nodes sends messages to all: speed and delay", broadcast.measure, options{
+		n: []int{10}, runs: 7, settle: time.Second, window: 3 * time.Second, messages: []int{64, 64 << 10, 64, 64 << 10},
+		limit: 30 * time.Second, budget: 15 * time.Minute, liveness: "none",
+	}},
+	{"laggard", "one of 10 nodes sends messages to all, one is stopped (SIGSTOP)", laggard.measure, options{
+		n: []int{10}, runs: 5, settle: time.Second, window: 8 * time.Second, messages: []int{64 << 10, 64 << 10}, floor: []string{"-drop"},
+		limit: 30 * time.Second, budget: 15 * time.Minute, liveness: "none",
+	}},
 	{"quiet", "10 nodes of each system on busy cores for 10 minutes: false alarms", quiet, options{
 		n: []int{10}, window: 10 * time.Minute, settle: 2 * time.Second, burners: 1, floor: insistent,
 		limit: 60 * time.Second, budget: 15 * time.Minute, liveness: "default",

@@ -24,6 +24,7 @@ type options struct {
 	seed     uint64        // of what is left to chance; 0 chooses one
 	burners  int           // busy processes for each core
 	bytes    int64         // of one transfer
+	messages counts        // sizes of the messages of each phase
 	cut      string        // which of cuts
 	liveness string        // which of livenesses
 	floor    []string      // further flags of the floor
@@ -71,7 +72,7 @@ func parse(it item, args []string) (options, error) {
 	fs.DurationVar(&o.limit, "limit", o.limit, "the longest that one run waits for one thing")
 	fs.DurationVar(&o.settle, "settle", o.settle, "rest between a full mesh and what is measured")
 	fs.DurationVar(&o.pace, "pace", o.pace, "pause after each start of those that are there `first`")
-	fs.DurationVar(&o.window, "window", o.window, "how long to watch (idle, quiet)")
+	fs.DurationVar(&o.window, "window", o.window, "how long to watch (idle, quiet), or to send (broadcast, laggard)")
 	fs.DurationVar(&o.window, "for", o.window, "the same as -window (soak)")
 	fs.Uint64Var(&o.seed, "seed", o.seed, "what chance follows from; 0 chooses a seed, which is printed (soak)")
 	fs.DurationVar(&o.away, "away", o.away, "how long the network is split")

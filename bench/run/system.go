@@ -31,18 +31,28 @@ func systemsNamed(names string, o options) ([]system, error) {
 			if known {
 				s.flags = append(s.flags, "-heartbeat", live.interval.String(), "-dead", live.timeout.String())
 			}
+			s.flags = append(s.flags, receives(o)...)
 			systems = append(systems, s)
 		case "tcpnet":
 			s := tcpnetSystem{bin: o.bin, cluster: clusterName()}
 			if known {
 				s.flags = append(s.flags, "-interval", live.interval.String(), "-timeout", live.timeout.String())
 			}
+			s.flags = append(s.flags, receives(o)...)
 			systems = append(systems, s)
 		default:
 			return nil, fmt.Errorf("no system named %q", name)
 		}
 	}
 	return systems, nil
+}
+
+// receives returns the flags that tell a node which messages will come.
+func receives(o options) []string {
+	if len(o.messages) == 0 {
+		return nil
+	}
+	return []string{"-messages", o.messages.String()}
 }
 
 // floorSystem is the program that is told all addresses.

@@ -44,6 +44,6 @@ func main() {
 		fmt.Fprintln(os.Stderr, "stream:", err)
 		os.Exit(1)
 	}
-	report.Serve(os.Stdin, w)
+	report.Serve(os.Stdin, w, nil)
 	node.Close()
 }
