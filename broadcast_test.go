@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -520,6 +521,28 @@ func TestSendAndCloseInAnyOrder(t *testing.T) {
 	wg.Wait()
 	if d := a.Broadcast([]byte("z")); d.Sent+d.Queued > 0 {
 		t.Errorf("sent by a closed node: %+v", d)
+	}
+}
+
+func TestBroadcastInAPrivateCluster(t *testing.T) {
+	name, secret := cluster(), make([]byte, 16)
+	rand.Read(secret)
+	a := join(t, tcpnet.Config{Name: name, Secrets: [][]byte{secret}, Queue: tcpnet.Queue{Size: 32 << 20}})
+	b := join(t, tcpnet.Config{Name: name, Secrets: [][]byte{secret}})
+	ca, cb := accept(t, a), accept(t, b)
+	const messages = 1000
+	for i := range uint32(messages) {
+		a.Broadcast(record('b', i, 9<<(i%12)))
+	}
+	ca.CloseWrite()
+	r := bufio.NewReader(cb)
+	for i := range uint32(messages) {
+		if _, number, err := readRecord(r); err != nil || number != i {
+			t.Fatalf("record %d where %d belongs, %v", number, i, err)
+		}
+	}
+	if _, err := r.ReadByte(); err != io.EOF {
+		t.Errorf("then %v", err)
 	}
 }
 
