@@ -244,6 +244,7 @@ func (c *Conn) shut(cause error) error {
 		}
 		err = c.raw.Close()
 		c.out.close()
+		<-c.out.drained()
 		c.finish.Do(func() { close(c.finished) })
 		if cause == ErrClosed && c.ending.Load() && !c.ended.Load() {
 			// When a process ends, so do all its sockets, in any order. A

@@ -49,6 +49,7 @@ type Node struct {
 	early    []Event // rejections before the first call of Events
 	watched  bool    // Events was called
 	foreign  map[string]discovery.Foreign
+	counters counters
 	ended    bool
 }
 
@@ -84,6 +85,8 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 		changed: make(chan struct{}),
 		subs:    make(map[*subscription]struct{}),
 		foreign: make(map[string]discovery.Foreign),
+
+		counters: newCounters(),
 	}
 	listeners, err := host.Listen(ctx, cfg.Addr)
 	if err != nil {
@@ -481,7 +484,10 @@ func (n *Node) Close() error {
 func (n *Node) forget(c *Conn) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.all, c)
+	if _, open := n.all[c]; open {
+		delete(n.all, c)
+		n.counters.closed.add(c)
+	}
 	n.accept = slices.DeleteFunc(n.accept, func(a *Conn) bool { return a == c })
 	if c.linger != nil {
 		c.linger.Stop()
@@ -519,6 +525,7 @@ func (p *program) Up(up *mesh.Connection) {
 		c.raw.Close()
 		return
 	}
+	n.counters.joined++
 	n.conns[c.peer.ID] = c
 	n.live.Store(nil)
 	n.all[c] = struct{}{}
@@ -550,6 +557,7 @@ func (p *program) Down(up *mesh.Connection, cause error) {
 	if _, open := n.all[c]; open && !n.ended {
 		n.lingerLocked(c, c.reads.Load())
 	}
+	n.counters.left[wordFor(cause, leftReasons)]++
 	n.tellLocked(Left{c, cause})
 	n.changedLocked()
 	n.mu.Unlock()
@@ -585,6 +593,7 @@ func (p *program) Rejected(r mesh.Rejection) {
 	level("rejected", "peer", r.Peer.ID, "label", r.Peer.Label, "addr", r.Peer.Addr, "err", r.Err)
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.counters.rejected[wordFor(r.Err, rejectedReasons)]++
 	n.tellLocked(Rejected{peerInfo(r.Peer), r.Err})
 }
 

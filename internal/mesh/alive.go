@@ -67,6 +67,7 @@ func (c *core) gotPong(now time.Time, id link.LinkID, m link.Ping) {
 // sample takes a measured round trip into the smoothed one (RFC 6298 section 2).
 func (c *core) sample(now time.Time, s *session, rtt time.Duration) {
 	s.sampled = now
+	c.fx.sampled(rtt)
 	if s.rtt == 0 {
 		s.rtt = rtt
 	} else {

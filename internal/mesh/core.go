@@ -67,6 +67,8 @@ type effects interface {
 	reject(r Rejection)
 	// reconfirm tells discovery that nobody answered at a candidate.
 	reconfirm(id link.ID)
+	// sampled tells of a round trip that was measured.
+	sampled(rtt time.Duration)
 	// random returns a random number that nobody can guess.
 	random() uint64
 }

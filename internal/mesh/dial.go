@@ -71,6 +71,7 @@ func (m *Mesh) attemptFailed(p *peer, s *seed, err error) {
 	if err == nil || m.ctx.Err() != nil {
 		return
 	}
+	m.counters.dialFailed(err)
 	var a *answer
 	var code link.Code
 	if errors.As(err, &a) {
@@ -81,6 +82,7 @@ func (m *Mesh) attemptFailed(p *peer, s *seed, err error) {
 
 // dialLink dials a link to a peer or a seed: the dialler's side of the handshake.
 func (m *Mesh) dialLink(ctx context.Context, addr netip.AddrPort, p *peer, sd *seed, r *contest) error {
+	dialled := time.Now()
 	conn, keep, err := m.dial(ctx, addr, r)
 	if err != nil {
 		return err
@@ -133,6 +135,7 @@ func (m *Mesh) dialLink(ctx context.Context, addr netip.AddrPort, p *peer, sd *s
 		l.Close()
 		return context.Canceled
 	}
+	m.counters.handshakes.observe(time.Since(dialled))
 	job, ok := m.register(l, s, sched, func() bool { return true })
 	if !ok {
 		l.Close()

@@ -105,7 +105,8 @@ type Mesh struct {
 	clock  *time.Timer  // tells when core wants to run
 	room   atomic.Int32 // for second sockets, see race
 
-	streams streams
+	streams  streams
+	counters counters
 
 	mu         sync.Mutex // guards what follows
 	core       *core
@@ -396,6 +397,7 @@ func (fx *sideEffects) end(id link.LinkID) {
 
 func (fx *sideEffects) dial(p *peer, s *seed) {
 	m := (*Mesh)(fx)
+	m.counters.dials.Add(1)
 	if p != nil {
 		addrs := slices.Clone(p.trying)
 		m.jobs = append(m.jobs, func() { m.dialPeer(p, addrs) })
@@ -443,6 +445,8 @@ func (fx *sideEffects) reject(r Rejection) {
 func (fx *sideEffects) reconfirm(id link.ID) {
 	fx.outbox = append(fx.outbox, func() { fx.cfg.Reconfirm(id) })
 }
+
+func (fx *sideEffects) sampled(rtt time.Duration) { fx.counters.rtt.observe(rtt) }
 
 func (fx *sideEffects) random() uint64 {
 	var b [8]byte

@@ -445,6 +445,8 @@ func (h hands) reject(r Rejection) {
 
 func (h hands) reconfirm(link.ID) {}
 
+func (h hands) sampled(time.Duration) {}
+
 func (h hands) random() uint64 {
 	h.w.nonce++
 	return h.w.nonce

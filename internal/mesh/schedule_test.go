@@ -71,6 +71,7 @@ type dials struct {
 
 func (d *dials) dial(p *peer, _ *seed)    { d.to = append(d.to, p.id) }
 func (d *dials) reconfirm(link.ID)        {}
+func (d *dials) sampled(time.Duration)    {}
 func (d *dials) take() (ids []link.ID)    { ids, d.to = d.to, nil; return ids }
 func candidate(i int) discovery.Candidate { return candidateAt(i, byte(i)) }
 func candidateAt(i int, h byte) discovery.Candidate {

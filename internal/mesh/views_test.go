@@ -106,14 +106,15 @@ func (l *lan) connect(x, y *lanNode, attempt *schedule) {
 	})
 }
 
-func (x *lanNode) hello(link.LinkID)  {}
-func (x *lanNode) admit(link.LinkID)  {}
-func (x *lanNode) end(link.LinkID)    {}
-func (x *lanNode) openConn(*session)  {}
-func (x *lanNode) expect(*session)    {}
-func (x *lanNode) unexpect(*session)  {}
-func (x *lanNode) reject(r Rejection) { x.lan.t.Errorf("%s: %v", x.core.id, r.Err) }
-func (x *lanNode) random() uint64     { return rand.Uint64() }
+func (x *lanNode) hello(link.LinkID)     {}
+func (x *lanNode) sampled(time.Duration) {}
+func (x *lanNode) admit(link.LinkID)     {}
+func (x *lanNode) end(link.LinkID)       {}
+func (x *lanNode) openConn(*session)     {}
+func (x *lanNode) expect(*session)       {}
+func (x *lanNode) unexpect(*session)     {}
+func (x *lanNode) reject(r Rejection)    { x.lan.t.Errorf("%s: %v", x.core.id, r.Err) }
+func (x *lanNode) random() uint64        { return rand.Uint64() }
 
 // run lets d go by.
 func (l *lan) run(d time.Duration) {
