@@ -2,10 +2,12 @@ package meshhttp_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
+	"net/http/httptest"
 	"os"
 
 	"example.com/tcpnet"
@@ -46,4 +48,32 @@ func ExampleTransport() {
 	defer resp.Body.Close()
 	io.Copy(os.Stdout, resp.Body)
 	// Output: 21.5 °C
+}
+
+func ExampleDebugHandler() {
+	node, err := tcpnet.Join(context.Background(), tcpnet.Config{
+		Name:  fmt.Sprintf("debug-%d", os.Getpid()),
+		Addr:  "127.0.0.1:0",
+		Label: "kitchen-pi",
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer node.Close()
+	mux := http.NewServeMux()
+	mux.Handle("/debug/tcpnet", meshhttp.DebugHandler(node))
+	server := httptest.NewServer(mux) // on loopback
+	defer server.Close()
+
+	resp, err := http.Get(server.URL + "/debug/tcpnet")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var status tcpnet.Status
+	if err := json.NewDecoder(resp.Body).Decode(&status); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(status.Label, "has", len(status.Peers), "peers")
+	// Output: kitchen-pi has 0 peers
 }

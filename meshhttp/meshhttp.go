@@ -1,4 +1,5 @@
-// Package meshhttp lets HTTP clients reach the peers of a [tcpnet.Node] by name.
+// Package meshhttp lets HTTP clients reach the peers of a [tcpnet.Node] by name, and
+// look at the node itself (see [DebugHandler]).
 //
 // A server needs no help: it serves on the listener of a service.
 //
