@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -586,11 +587,11 @@ func (n *Node) lingerLocked(c *Conn, reads uint64) {
 // Rejected tells of a peer that was not connected to.
 func (p *program) Rejected(r mesh.Rejection) {
 	n := (*Node)(p)
-	level := n.cfg.Logger.Warn
+	level := slog.LevelWarn
 	if errors.Is(r.Err, ErrDuplicateID) {
-		level = n.cfg.Logger.Error
+		level = slog.LevelError
 	}
-	level("rejected", "peer", r.Peer.ID, "label", r.Peer.Label, "addr", r.Peer.Addr, "err", r.Err)
+	n.cfg.Logger.Log(context.Background(), level, "rejected", "peer", r.Peer.ID, "label", r.Peer.Label, "addr", r.Peer.Addr, "err", r.Err)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.counters.rejected[wordFor(r.Err, rejectedReasons)]++

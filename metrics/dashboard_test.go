@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -43,46 +44,7 @@ func TestDashboardShowsTheMetricsThatThereAre(t *testing.T) {
 	}
 	have := gather(t, join(t, tcpnet.Config{Name: "dashboard-" + rand.Text()}))
 	used := make(map[string]bool)
-	check := func(where, expr string) {
-		expr = strings.ReplaceAll(expr, "$__rate_interval", "1m")
-		parsed, err := metricsql.Parse(expr)
-		if err != nil {
-			t.Errorf("%s: %v in %s", where, err, expr)
-			return
-		}
-		var grouped []string
-		var asked []*dto.MetricFamily
-		metricsql.VisitAll(parsed, func(e metricsql.Expr) {
-			switch e := e.(type) {
-			case *metricsql.AggrFuncExpr:
-				grouped = append(grouped, e.Modifier.Args...)
-			case *metricsql.MetricExpr:
-				for _, filters := range e.LabelFilterss {
-					var f *dto.MetricFamily
-					for _, l := range filters {
-						if l.Label == "__name__" {
-							if f = family(have, l.Value); f == nil {
-								t.Errorf("%s: there is no metric %s", where, l.Value)
-								return
-							}
-							used[f.GetName()] = true
-							asked = append(asked, f)
-						} else if !labelled(f, l.Label) {
-							t.Errorf("%s: no label %s in %s", where, l.Label, expr)
-						}
-					}
-				}
-			}
-		})
-		if len(asked) == 0 {
-			t.Errorf("%s asks for nothing: %s", where, expr)
-		}
-		for _, label := range grouped {
-			if !slices.ContainsFunc(asked, func(f *dto.MetricFamily) bool { return labelled(f, label) }) {
-				t.Errorf("%s: no label %s to group by in %s", where, label, expr)
-			}
-		}
-	}
+	check := func(where, expr string) { checkExpression(t, have, used, where, expr) }
 	ids := make(map[int]bool)
 	for _, p := range d.Panels {
 		if ids[p.ID] {
@@ -105,6 +67,69 @@ func TestDashboardShowsTheMetricsThatThereAre(t *testing.T) {
 		if !used[name] {
 			t.Errorf("%s is on no panel", name)
 		}
+	}
+}
+
+// checkExpression checks an expression against the metrics that there are, and takes
+// note of those that it uses.
+func checkExpression(t *testing.T, have map[string]*dto.MetricFamily, used map[string]bool, where, expr string) {
+	t.Helper()
+	expr = strings.ReplaceAll(expr, "$__rate_interval", "1m")
+	parsed, err := metricsql.Parse(expr)
+	if err != nil {
+		t.Errorf("%s: %v in %s", where, err, expr)
+		return
+	}
+	var grouped []string
+	var asked []*dto.MetricFamily
+	metricsql.VisitAll(parsed, func(e metricsql.Expr) {
+		switch e := e.(type) {
+		case *metricsql.AggrFuncExpr:
+			grouped = append(grouped, e.Modifier.Args...)
+		case *metricsql.MetricExpr:
+			for _, filters := range e.LabelFilterss {
+				var f *dto.MetricFamily
+				for _, l := range filters {
+					if l.Label == "__name__" {
+						if f = family(have, l.Value); f == nil {
+							t.Errorf("%s: there is no metric %s", where, l.Value)
+							return
+						}
+						used[f.GetName()] = true
+						asked = append(asked, f)
+					} else if !labelled(f, l.Label) {
+						t.Errorf("%s: no label %s in %s", where, l.Label, expr)
+					}
+				}
+			}
+		}
+	})
+	if len(asked) == 0 {
+		t.Errorf("%s asks for nothing: %s", where, expr)
+	}
+	for _, label := range grouped {
+		if !slices.ContainsFunc(asked, func(f *dto.MetricFamily) bool { return labelled(f, label) }) {
+			t.Errorf("%s: no label %s to group by in %s", where, label, expr)
+		}
+	}
+}
+
+// alarm is a row of the table of alarms.
+var alarm = regexp.MustCompile("(?m)^\\| `([^`]*tcpnet_[^`]*)`")
+
+// The alarms that the manual proposes are made of the metrics that there are.
+func TestAlarmsOfTheManual(t *testing.T) {
+	text, err := os.ReadFile("../docs/OPERATING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := gather(t, join(t, tcpnet.Config{Name: "alarms-" + rand.Text()}))
+	rows := alarm.FindAllStringSubmatch(string(text), -1)
+	if len(rows) == 0 {
+		t.Error("there are none")
+	}
+	for _, row := range rows {
+		checkExpression(t, have, make(map[string]bool), "OPERATING.md", strings.ReplaceAll(row[1], `\|`, "|"))
 	}
 }
 

@@ -411,11 +411,11 @@ func (e *engine) joinGroups() {
 	}
 }
 
-// complain logs an error the first time that it occurs.
-func (e *engine) complain(what string, err error) {
-	if key := what + err.Error(); !e.failed[key] && len(e.failed) < 100 {
+// complain logs an error the first time that it occurs. args are further attributes.
+func (e *engine) complain(what string, err error, args ...any) {
+	if key := fmt.Sprint(what, err, args); !e.failed[key] && len(e.failed) < 100 {
 		e.failed[key] = true
-		e.log.Warn(what, "err", err)
+		e.log.Warn(what, append([]any{"err", err}, args...)...)
 	}
 }
 
@@ -679,7 +679,7 @@ func (e *engine) transmit(ts []transmission) {
 		}
 		if err := port.Send(t.payload, *via, to); err != nil {
 			e.counters.sendErrors.Add(1)
-			e.complain(fmt.Sprintf("cannot send mDNS on %s", via.Name), err)
+			e.complain("cannot send mDNS", err, "interface", via.Name)
 			continue
 		}
 		e.counters.sent[t.kind].count(len(t.payload))
