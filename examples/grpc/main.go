@@ -36,7 +36,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	cfg := tcpnet.Config{Name: *name, Addr: *addr, Label: *label, Handler: ignore}
+	cfg := tcpnet.Config{Name: *name, Addr: *addr, Label: *label, Handler: idle}
 	if secret := os.Getenv("TCPNET_SECRET"); secret != "" {
 		cfg.Secrets = [][]byte{[]byte(secret)}
 	}
@@ -46,8 +46,12 @@ func main() {
 	}
 }
 
-// ignore takes the connections that every two nodes have: gRPC has its own streams.
-func ignore(*tcpnet.Conn) {}
+// idle takes the connections that every two nodes have, for which there is no use here:
+// gRPC has its own streams. It reads, to hear when a peer leaves.
+func idle(c *tcpnet.Conn) {
+	io.Copy(io.Discard, c)
+	c.Close()
+}
 
 // service is what the streams of gRPC are called.
 const service = "grpc"

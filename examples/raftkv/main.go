@@ -12,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -33,7 +34,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	cfg := tcpnet.Config{Name: *name, Addr: *addr, Handler: ignore}
+	cfg := tcpnet.Config{Name: *name, Addr: *addr, Handler: idle}
 	if secret := os.Getenv("TCPNET_SECRET"); secret != "" {
 		cfg.Secrets = [][]byte{[]byte(secret)}
 	}
@@ -47,8 +48,12 @@ func main() {
 	}
 }
 
-// ignore takes the connections that every two nodes have: Raft has its own streams.
-func ignore(*tcpnet.Conn) {}
+// idle takes the connections that every two nodes have, for which there is no use here:
+// Raft has its own streams. It reads, to hear when a peer leaves.
+func idle(c *tcpnet.Conn) {
+	io.Copy(io.Discard, c)
+	c.Close()
+}
 
 // run takes part until ctx ends.
 func run(ctx context.Context, cfg tcpnet.Config, size int, forget time.Duration, api string, log hclog.Logger) error {
