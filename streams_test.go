@@ -157,6 +157,27 @@ func TestStreamsToOneself(t *testing.T) {
 	}
 }
 
+// The streams of a private cluster go both ways, and to the node itself.
+func TestStreamsBothWaysInAPrivateCluster(t *testing.T) {
+	secret := [][]byte{[]byte(tcpnet.NewSecret())}
+	a, b := pair(t, tcpnet.Config{Label: "a", Secrets: secret}, tcpnet.Config{Label: "b", Secrets: secret})
+	for _, n := range []*tcpnet.Node{a, b} {
+		listen(t, n, "echo")
+	}
+	for _, from := range []*tcpnet.Node{a, b} {
+		for _, to := range []string{"a", "b"} { // one of them is itself
+			s := dial(t, from, to, "echo")
+			if s.Peer().Label != to {
+				t.Errorf("%q leads to %v", to, s)
+			}
+			echoed(t, s, strings.Repeat("not to be read by others ", 10_000))
+		}
+	}
+	if _, err := a.DialContext(context20(t), "b", "none"); !errors.Is(err, tcpnet.ErrNoService) {
+		t.Error(err)
+	}
+}
+
 func TestStreamsThatCannotBeOpened(t *testing.T) {
 	name := cluster()
 	a := join(t, tcpnet.Config{Name: name, Label: "a"})

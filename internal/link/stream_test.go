@@ -70,7 +70,7 @@ func TestStreamProofs(t *testing.T) {
 			t.Errorf("proof is %x, want %x", got, what)
 		}
 	}
-	if NewNonce() == NewNonce() {
+	if a, b := NewNonce(), NewNonce(); a == b {
 		t.Error("a nonce came twice")
 	}
 	if s.ProveGo(n, c).Equal(s.ProveGo(c, n)) || !s.ProveGo(n, c).Equal(s.ProveGo(n, c)) {
