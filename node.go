@@ -30,6 +30,7 @@ type Node struct {
 	guard   *secure.Guard // nil: the cluster is open
 	secrets bool          // the guard has secrets, not only certificates
 	mesh    *mesh.Mesh
+	seeds   seedBook
 	network atomic.Pointer[network]
 	done    chan struct{} // closed when nothing is left running
 
@@ -110,7 +111,7 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 		Interfaces: cfg.Interfaces,
 	}
 	for _, d := range cfg.Discovery {
-		s, err := d.Start(ctx, self, (*sink)(n))
+		s, err := d.Start(ctx, self, &finder{sink: (*sink)(n)})
 		if err == nil && ctx.Err() != nil {
 			s.Close()
 			err = ctx.Err()
@@ -124,6 +125,7 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 		n.mu.Unlock()
 	}
 	for _, s := range cfg.Seeds {
+		n.seeds.add(s)
 		n.mesh.AddSeed(s)
 	}
 	// This takes its time, and nobody waits for it: what has changed since the
@@ -603,12 +605,6 @@ type sink Node
 
 // Found takes a candidate.
 func (s *sink) Found(c discovery.Candidate) {
-	if c.ID == "" {
-		for _, a := range c.Addrs {
-			(*Node)(s).mesh.AddSeed(a.String())
-		}
-		return
-	}
 	id, err := link.ParseID(c.ID)
 	if err != nil {
 		return

@@ -13,6 +13,7 @@ package discovery
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 )
@@ -39,7 +40,10 @@ type Self struct {
 
 // Candidate is a place where a node is believed to be.
 type Candidate struct {
-	// ID is the node's ID, or empty when only addresses are known.
+	// ID is the node's ID, or empty when only addresses are known. Without an
+	// ID each of Addrs is dialled by itself, until it leads to some node of
+	// the cluster and again when that is lost, for as long as it is not
+	// withdrawn: see [Withdrawer].
 	ID string
 
 	// Addrs are the addresses to try, the most promising first. A link-local
@@ -79,6 +83,26 @@ type Connected interface {
 	// Connected returns the IDs of the nodes that there is a connection to,
 	// each with the address that it leads to.
 	Connected() map[string]netip.Addr
+}
+
+// Withdrawer is implemented by sinks that take back what they were told, as those
+// of package tcpnet do. Like the methods of [Sink], Withdraw does not block.
+type Withdrawer interface {
+	// Withdraw says that these addresses, reported without an ID by the same
+	// session, are not believed to lead to a node any more. They are not
+	// dialled again, unless another session or the program itself has named
+	// them too. A connection that exists is not affected, nor are attempts at
+	// a peer that was met there: only connecting tells who is alive.
+	Withdraw(addrs []netip.AddrPort)
+}
+
+// Logger returns where to tell people of trouble: the logger of the node that sink
+// belongs to, if sink has one, else one that discards.
+func Logger(sink Sink) *slog.Logger {
+	if l, ok := sink.(interface{ Logger() *slog.Logger }); ok {
+		return l.Logger()
+	}
+	return slog.New(slog.DiscardHandler)
 }
 
 // Discoverer finds candidates. An implementation is safe for concurrent use, and

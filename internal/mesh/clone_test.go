@@ -124,8 +124,8 @@ func TestCloneKnowsAllFields(t *testing.T) {
 
 const (
 	coreFields     = 22
-	peerFields     = 20
+	peerFields     = 21
 	sessionFields  = 26
-	seedFields     = 4
+	seedFields     = 6
 	scheduleFields = 6
 )

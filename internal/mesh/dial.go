@@ -159,12 +159,12 @@ func (m *Mesh) refused(addr netip.AddrPort, p *peer, sd *seed, err error) {
 	if !errors.As(err, &a) {
 		return
 	}
-	m.step(nil, func(time.Time) {
+	m.step(nil, func(now time.Time) {
 		switch {
 		case a.code == link.CodeSelf:
 			m.core.reachedSelf(addr, p, sd)
 		case a.code == link.CodeWrongNode && p != nil:
-			p.unlearn(addr)
+			m.core.wrongNode(now, addr, p)
 		case a.code == link.CodeLeaving && p != nil:
 			p.left = p.sess == nil
 		}

@@ -22,7 +22,7 @@ func (c *core) found(now time.Time, cand discovery.Candidate) {
 	if p.source == "" {
 		p.source = cand.Source
 	}
-	p.found = now
+	p.found, p.remembered = now, false
 	moved := !slices.ContainsFunc(p.addrs, func(a netip.AddrPort) bool { return a.Port() == addrs[0].Port() })
 	fresh := p.learn(addrs)
 	if fresh {
@@ -72,16 +72,6 @@ func (c *core) plan(now time.Time, d *schedule, delay time.Duration, met bool) {
 	c.atDial(d.due)
 }
 
-// addSeed begins to dial an address without an ID.
-func (c *core) addSeed(now time.Time, text string) {
-	if len(c.seeds) >= maxPeers || slices.ContainsFunc(c.seeds, func(s *seed) bool { return s.text == text }) {
-		return
-	}
-	s := &seed{text: text}
-	c.seeds = append(c.seeds, s)
-	c.plan(now, &s.dial, 0, true)
-}
-
 // pump starts the attempts that are due, as many as there is room for: those at
 // machines that few others are under way to first, then those that have not
 // failed; no more than half of the room is for the others, and three quarters for
@@ -92,12 +82,7 @@ func (c *core) pump(now time.Time) {
 	if c.leaving {
 		return
 	}
-	for _, s := range c.seeds {
-		if c.ready(now, &s.dial) {
-			c.start(now, &s.dial)
-			c.fx.dial(nil, s)
-		}
-	}
+	c.pumpSeeds(now)
 	var due []*peer
 	for _, p := range c.peers {
 		if p.sess == nil && !p.dial.due.IsZero() && !p.dial.dialing {
@@ -193,6 +178,7 @@ func (c *core) dialFailed(now time.Time, p *peer, s *seed, code link.Code, err e
 		s.err = err
 		c.done(now, &s.dial)
 		c.missed(now, &s.dial, code)
+		c.spent(s)
 		return
 	}
 	c.report(Peer{ID: p.id}, p.lastErr, err)
@@ -211,6 +197,7 @@ func (c *core) dialFailed(now time.Time, p *peer, s *seed, code link.Code, err e
 			c.fx.reconfirm(p.id)
 		}
 		c.missed(now, &p.dial, code)
+		c.rare(now, p)
 		if !p.met && code == 0 {
 			p.dial.postpone(p.dial.last.Add(strangerGap))
 		}

@@ -16,6 +16,7 @@ func (c *core) hello(now time.Time, s *session, attempt *schedule) {
 	}
 	if s.seed != nil {
 		s.seed.id, s.seed.err = p.id, nil
+		c.spent(s.seed)
 	}
 	c.sessions[s.id] = s
 	p.links++
@@ -94,7 +95,7 @@ func (c *core) adopt(now time.Time, s *session) {
 		c.done(now, d)
 		d.stop()
 	}
-	p.sess, p.met, p.left, p.lastErr = s, true, false, nil
+	p.sess, p.met, p.remembered, p.left, p.lastErr = s, true, false, false, nil
 	p.dial.stop()
 	p.learn(s.hello.Addrs)
 	p.digest, p.sees, p.asked, p.askAt, p.asking = s.hello.Digest, nil, link.Digest{}, time.Time{}, false

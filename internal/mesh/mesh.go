@@ -182,6 +182,12 @@ func (m *Mesh) AddSeed(hostport string) {
 	m.step(nil, func(now time.Time) { m.core.addSeed(now, hostport) })
 }
 
+// DropSeed ends the attempts at what AddSeed was told. Whoever was met there stays
+// a peer.
+func (m *Mesh) DropSeed(hostport string) {
+	m.step(nil, func(time.Time) { m.core.dropSeed(hostport) })
+}
+
 // NetworkChanged looks after all peers at once. gone tells which of the machine's
 // addresses exist no longer.
 func (m *Mesh) NetworkChanged(gone func(netip.Addr) bool) {

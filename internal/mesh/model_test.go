@@ -681,7 +681,7 @@ func (w *world) attemptFailed(s *sock, a netip.AddrPort, code link.Code) {
 		case code == link.CodeSelf:
 			c.reachedSelf(a, p, sd)
 		case code == link.CodeWrongNode && p != nil:
-			p.unlearn(a)
+			c.wrongNode(now, a, p)
 		case code == link.CodeLeaving && p != nil:
 			p.left = p.sess == nil
 		}

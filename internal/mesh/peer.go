@@ -28,13 +28,14 @@ type peer struct {
 	dial   schedule
 	trying []netip.AddrPort // those of addrs that the attempt under way is made at
 
-	met     bool   // there was a link once
-	flaps   int    // links in a row that did not last
-	left    bool   // it said goodbye: not dialled until discovery tells of it
-	source  string // what told of it first
-	found   time.Time
-	lastErr error     // why the last attempt failed
-	twin    time.Time // when the program was told last that two nodes use its ID
+	met        bool   // there was a link once
+	remembered bool   // there was one before this node was started, and nothing is known since
+	flaps      int    // links in a row that did not last
+	left       bool   // it said goodbye: not dialled until discovery tells of it
+	source     string // what told of it first
+	found      time.Time
+	lastErr    error     // why the last attempt failed
+	twin       time.Time // when the program was told last that two nodes use its ID
 
 	digest link.Digest // of the nodes it sees, as last told
 	asked  link.Digest // the digest that it was asked about last
@@ -82,15 +83,6 @@ func (p *peer) prefer(a netip.AddrPort) {
 // unlearn removes an address that belongs to another node.
 func (p *peer) unlearn(a netip.AddrPort) {
 	p.addrs = slices.DeleteFunc(p.addrs, func(b netip.AddrPort) bool { return a == b })
-}
-
-// seed is an address without an ID that the program has given. It is resolved
-// afresh at every attempt.
-type seed struct {
-	text string
-	dial schedule
-	id   link.ID // who answered there last; the node's own ID if it did itself
-	err  error   // why the last attempt failed
 }
 
 // session is a link whose HELLOs have been exchanged, committed or not.

@@ -90,7 +90,9 @@ func (m *Mesh) Status() Status {
 		st.Linked = append(st.Linked, ls)
 	}
 	for _, s := range c.seeds {
-		st.Seeds = append(st.Seeds, SeedStatus{s.text, s.id, s.err})
+		if !s.once {
+			st.Seeds = append(st.Seeds, SeedStatus{s.text, s.id, s.err})
+		}
 	}
 	return st
 }
