@@ -53,9 +53,20 @@ type Config struct {
 	// nobody.
 	Seeds []string
 
-	// Discovery finds the other nodes. Nil means mDNS; an empty slice means
-	// Seeds alone.
+	// Discovery finds the other nodes, by all of these together. Nil means
+	// mDNS; an empty slice means Seeds alone.
 	Discovery []discovery.Discoverer
+
+	// StateFile, if set, is the path of a file in which the node keeps where
+	// it has met peers, so that it finds them after a restart where nothing
+	// else would lead to them: without multicast, or when the seeds are gone.
+	// It holds up to 256 peers, each for 30 days after it was connected last.
+	// Others at the same addresses do as well: give the nodes fixed ports.
+	//
+	// The file is made when the first peer is met; its directory has to exist.
+	// It belongs to one cluster, and nodes of that may share it. One that is
+	// damaged is logged and replaced.
+	StateFile string
 
 	// Interfaces says which network interfaces to use. The default is all
 	// that are up.

@@ -31,6 +31,7 @@ type Node struct {
 	secrets bool          // the guard has secrets, not only certificates
 	mesh    *mesh.Mesh
 	seeds   seedBook
+	memory  *memory
 	network atomic.Pointer[network]
 	done    chan struct{} // closed when nothing is left running
 
@@ -90,6 +91,9 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 
 		counters: newCounters(),
 	}
+	if n.memory, err = n.openMemory(); err != nil {
+		return nil, fmt.Errorf("tcpnet: join %q: %w", cfg.Name, err)
+	}
 	listeners, err := host.Listen(ctx, cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("tcpnet: join %q: %w", cfg.Name, err)
@@ -103,6 +107,7 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n.look()
 	n.mesh = mesh.New(n.meshConfig(listeners))
+	n.memory.begin()
 	self := discovery.Self{
 		Cluster:    cfg.Name,
 		ID:         string(cfg.ID),
@@ -450,6 +455,7 @@ func (n *Node) Close() error {
 		if unwatch != nil { // Join was successful
 			unwatch()
 		}
+		n.memory.end()
 		n.mesh.Close()
 		n.mu.Lock()
 		open := make([]*Conn, 0, len(n.all))
@@ -538,6 +544,7 @@ func (p *program) Up(up *mesh.Connection) {
 	n.tellLocked(Joined{c})
 	n.changedLocked()
 	n.mu.Unlock()
+	n.memory.changed()
 	if n.cfg.Handler != nil {
 		go n.cfg.Handler(c)
 	}

@@ -7,7 +7,15 @@
 // wrong at no greater cost than a failed dial.
 //
 // Package mdns, below this one, finds nodes on the local network without
-// configuration and is what package tcpnet uses by default.
+// configuration and is what package tcpnet uses by default. [DNS] finds them by a
+// name, as in Kubernetes. Package gossip, a module of its own, finds them in a
+// network that runs hashicorp/memberlist. They combine, and whichever leads to one
+// node of a cluster leads to all.
+//
+// One's own is an implementation of [Discoverer], which takes a few lines: the
+// examples of package tcpnet have one that reads a file. What it knows may be as
+// little as addresses without IDs. It need not find all nodes and need not be found
+// by any: of each two nodes, one that learns of the other is enough.
 package discovery
 
 import (

@@ -65,7 +65,7 @@ func (m *Mesh) Status() Status {
 		s := p.sess
 		if s == nil {
 			st.Missing = append(st.Missing, MissingStatus{
-				ID: p.id, Addrs: slices.Clone(p.addrs), Source: p.source, Met: p.met, Left: p.left,
+				ID: p.id, Addrs: slices.Clone(p.addrs), Source: p.source, Met: p.met || p.remembered, Left: p.left,
 				Found: p.found, Next: p.dial.due, Tries: p.dial.tries, Err: p.lastErr,
 			})
 			continue
