@@ -129,7 +129,7 @@ func (f *dnsFinder) Start(ctx context.Context, self Self, sink Sink) (io.Closer,
 	}
 	within, cancel := context.WithCancel(context.Background())
 	s := &dnsSession{
-		finder: f, query: q, sink: sink, log: log.With("name", f.name),
+		finder: f, query: q, sink: sink, log: log,
 		schedule: refresh{least: f.options.MinInterval, most: f.options.MaxInterval},
 		cancel:   cancel, done: make(chan struct{}),
 	}
@@ -189,7 +189,7 @@ func (s *dnsSession) run(ctx context.Context) {
 		}
 		s.report(found, err)
 		wait := s.schedule.next(ttl, err)
-		s.log.Debug("asked the DNS", "addrs", found, "ttl", ttl, "again", wait, "err", err)
+		s.log.Debug("asked the DNS", "name", s.finder.name, "addrs", found, "ttl", ttl, "again", wait, "err", err)
 		last = time.Now()
 		timer.Reset(wait)
 	}
@@ -231,9 +231,9 @@ func (s *dnsSession) report(found []netip.AddrPort, err error) {
 	}
 	if trouble != s.told {
 		if trouble != "" {
-			s.log.Warn("no nodes from the DNS", "err", trouble)
+			s.log.Warn("no nodes from the DNS", "name", s.finder.name, "err", trouble)
 		} else {
-			s.log.Info("the DNS tells of nodes again", "addrs", found)
+			s.log.Info("the DNS tells of nodes again", "name", s.finder.name, "addrs", found)
 		}
 		s.told = trouble
 	}

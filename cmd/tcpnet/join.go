@@ -69,6 +69,7 @@ Examples:
    tail -f app.log | tcpnet join logs -q       send a log to all who want it
    date | tcpnet join garden --eof --wait 2 --timeout 5s || echo nobody
    tcpnet join garden --seed 10.1.2.3:4000     across a network without multicast
+   tcpnet join garden --dns garden.example.org:4000 --addr :4000
    tcpnet join garden --addr 127.0.0.1:0       stay on this machine
    tcpnet join garden --secret-file garden.key keep strangers out
 
@@ -82,6 +83,8 @@ Exit codes:
 			&cli.StringSliceFlag{Name: "seed", Usage: "`HOST:PORT` of any other node, for networks without multicast (repeatable)"},
 			&cli.StringSliceFlag{Name: "secret-file", Usage: "keep out who has not the secret in `FILE`, made by keygen (repeatable: the first is used, all are accepted)", DefaultText: "$TCPNET_SECRET, or none"},
 			&cli.BoolFlag{Name: "insecure-secret-file", Usage: "take a --secret-file that others can read, too"},
+			&cli.StringSliceFlag{Name: "dns", Usage: "find nodes by `NAME` or NAME:PORT in the DNS too: SRV, A and AAAA records (repeatable)"},
+			&cli.StringFlag{Name: "state", Usage: "remember peers in `FILE`, to find them again after a restart"},
 			&cli.StringFlag{Name: "label", Usage: "what peers call this node, as `TEXT`", DefaultText: "host name"},
 			&cli.IntFlag{Name: "wait", Value: 1, Usage: "send nothing before `N` peers are connected", Validator: within(0, 1<<20)},
 			&cli.DurationFlag{Name: "timeout", Usage: "give up if that takes longer than `DURATION`", DefaultText: "never", Validator: positive[time.Duration]},
@@ -117,6 +120,8 @@ Exit codes:
 				Addr:  cmd.String("addr"),
 				Label: cmd.String("label"),
 				Seeds: cmd.StringSlice("seed"),
+
+				StateFile: cmd.String("state"),
 			}
 			switch {
 			case name == "" || len(name) > 255 || !utf8.ValidString(name):
@@ -145,6 +150,7 @@ Exit codes:
 			if j.verbose {
 				cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			}
+			cfg.Discovery = discoverers(cmd.StringSlice("dns"), cfg.Logger, j.chat)
 			return j.run(ctx, cfg, os.Stdin)
 		},
 	}
@@ -507,6 +513,10 @@ func joinError(cfg tcpnet.Config, err error) error {
 		hint = "this machine does not have that address: choose one of its own for --addr, or leave --addr out"
 	case errors.Is(err, syscall.EACCES):
 		hint = "only an administrator may listen there: choose a port from 1024 for --addr, or 0 for any that is free"
+	case strings.Contains(text, "StateFile"):
+		hint = "choose another FILE for --state"
+	case strings.Contains(text, "DNS name"):
+		hint = "--dns takes NAME or NAME:PORT, such as garden.example.org:4000"
 	default:
 		hint = fmt.Sprintf("--addr is %q; it takes HOST:PORT, such as 127.0.0.1:0 or :4000", cfg.Addr)
 	}
