@@ -212,6 +212,20 @@ func TestANameIsCompleted(t *testing.T) {
 	})
 }
 
+// A name that is gone is gone, even if a server does not want to be asked for what
+// else it may stand for.
+func TestANameThatWasCompletedIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := &zone{search: []string{"one"}, records: map[string]string{"A n.one.": "10s 10.0.0.1", "A n.": "!"}}
+		r, _ := finding(t, "n:80", z)
+		z.set("A n.one.", "")
+		time.Sleep(11 * time.Second)
+		if got := r.known(); got != "[]" {
+			t.Error(got)
+		}
+	})
+}
+
 func TestRecordsChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := &zone{records: map[string]string{"A n.": "30s 10.0.0.1 10.0.0.2"}}

@@ -40,11 +40,15 @@ func (q *dnsQuery) resolve(ctx context.Context, r resolver) (found []netip.AddrP
 	}
 	none := time.Duration(-1) // for how long there is nothing
 	var errs []error
+	gone := false // what there was last
 	for _, full := range names {
 		found, ttl, err := q.at(ctx, r, full)
 		if len(found) > 0 {
 			q.hit = full
 			return found, ttl, err
+		}
+		if err == nil && full == q.hit {
+			gone = true
 		}
 		if err != nil {
 			errs = append(errs, err)
@@ -54,6 +58,9 @@ func (q *dnsQuery) resolve(ctx context.Context, r resolver) (found []netip.AddrP
 		if ctx.Err() != nil {
 			break
 		}
+	}
+	if gone { // what else the name may stand for does not matter so much
+		return nil, max(none, 0), nil
 	}
 	return nil, max(none, 0), errors.Join(errs...)
 }

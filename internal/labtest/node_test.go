@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"example.com/tcpnet"
+	"example.com/tcpnet/discovery"
+	"example.com/tcpnet/discovery/mdns"
 )
 
 // settingsVariable is the environment variable that makes the test binary a node.
@@ -35,6 +37,10 @@ type settings struct {
 	Interfaces []string // names; nil: all
 	Fast       bool     // FastLiveness
 	Secret     []byte   // of a private cluster
+	NoMDNS     bool
+	DNS        string         // a name to find nodes by
+	Server     netip.AddrPort // whom to ask for it
+	State      string         // StateFile
 }
 
 // An event is a line that a node prints.
@@ -116,6 +122,16 @@ func runNode(text string) {
 	cfg := tcpnet.Config{Name: s.Name, ID: s.ID, Addr: s.Addr, Seeds: s.Seeds, Handler: p.talk, Logger: slog.Default()}
 	if s.Secret != nil {
 		cfg.Secrets = [][]byte{s.Secret}
+	}
+	cfg.StateFile = s.State
+	if s.NoMDNS {
+		cfg.Discovery = []discovery.Discoverer{}
+	}
+	if s.DNS != "" {
+		cfg.Discovery = []discovery.Discoverer{
+			mdns.New(mdns.Options{Logger: slog.Default()}),
+			discovery.NewDNS(s.DNS, discovery.DNSOptions{Servers: []netip.AddrPort{s.Server}, MinInterval: time.Second}),
+		}
 	}
 	if s.Fast {
 		cfg.Liveness = tcpnet.FastLiveness
