@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/tcpnet/internal/dns"
+	"example.com/tcpnet/internal/netstack"
 	"example.com/tcpnet/internal/netwatch"
 )
 
@@ -123,13 +124,18 @@ func (f *dnsFinder) Start(ctx context.Context, self Self, sink Sink) (io.Closer,
 	if err := dns.Check(q.name); q.name == "" || err != nil {
 		return nil, fmt.Errorf("discovery: DNS name %q: it is no name in the DNS", f.name)
 	}
+	open, watch := f.open, f.watch
+	if h, ok := netstack.From(ctx); ok {
+		open = func() (resolver, error) { return simulated{h}, nil }
+		watch = func(changed func()) func() { return h.Watch(func(netwatch.Event) { changed() }) }
+	}
 	log := f.options.Logger
 	if log == nil {
 		log = Logger(sink)
 	}
 	within, cancel := context.WithCancel(context.Background())
 	s := &dnsSession{
-		finder: f, query: q, sink: sink, log: log,
+		name: f.name, open: open, watch: watch, query: q, sink: sink, log: log,
 		schedule: refresh{least: f.options.MinInterval, most: f.options.MaxInterval},
 		cancel:   cancel, done: make(chan struct{}),
 	}
@@ -139,7 +145,9 @@ func (f *dnsFinder) Start(ctx context.Context, self Self, sink Sink) (io.Closer,
 
 // A dnsSession asks again and again.
 type dnsSession struct {
-	finder   *dnsFinder
+	name     string
+	open     func() (resolver, error)
+	watch    func(changed func()) (cancel func())
 	query    dnsQuery
 	sink     Sink
 	log      *slog.Logger
@@ -164,7 +172,7 @@ const dnsChangeGap = time.Second
 func (s *dnsSession) run(ctx context.Context) {
 	defer close(s.done)
 	changed := make(chan struct{}, 1)
-	defer s.finder.watch(func() {
+	defer s.watch(func() {
 		select {
 		case changed <- struct{}{}:
 		default:
@@ -189,14 +197,14 @@ func (s *dnsSession) run(ctx context.Context) {
 		}
 		s.report(found, err)
 		wait := s.schedule.next(ttl, err)
-		s.log.Debug("asked the DNS", "name", s.finder.name, "addrs", found, "ttl", ttl, "again", wait, "err", err)
+		s.log.Debug("asked the DNS", "name", s.name, "addrs", found, "ttl", ttl, "again", wait, "err", err)
 		last = time.Now()
 		timer.Reset(wait)
 	}
 }
 
 func (s *dnsSession) lookup(ctx context.Context) ([]netip.AddrPort, time.Duration, error) {
-	r, err := s.finder.open()
+	r, err := s.open()
 	if err != nil {
 		return nil, 0, err
 	}
@@ -231,9 +239,9 @@ func (s *dnsSession) report(found []netip.AddrPort, err error) {
 	}
 	if trouble != s.told {
 		if trouble != "" {
-			s.log.Warn("no nodes from the DNS", "name", s.finder.name, "err", trouble)
+			s.log.Warn("no nodes from the DNS", "name", s.name, "err", trouble)
 		} else {
-			s.log.Info("the DNS tells of nodes again", "name", s.finder.name, "addrs", found)
+			s.log.Info("the DNS tells of nodes again", "name", s.name, "addrs", found)
 		}
 		s.told = trouble
 	}
