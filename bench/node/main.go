@@ -24,6 +24,10 @@ func main() {
 	flag.StringVar(&cfg.Name, "name", "bench", "cluster `name`")
 	flag.StringVar((*string)(&cfg.ID), "id", "", "this node's `ID`")
 	flag.StringVar(&cfg.Addr, "addr", ":0", "`address` to listen on")
+	flag.Func("seed", "`address` of another node; may be given again", func(s string) error {
+		cfg.Seeds = append(cfg.Seeds, s)
+		return nil
+	})
 	flag.DurationVar(&cfg.Liveness.Interval, "interval", 0, "ping a silent peer this often; 0 is the library's default")
 	flag.DurationVar(&cfg.Liveness.Timeout, "timeout", 0, "give up a peer after this long a silence; 0 is the library's default")
 	flag.Var(sink, "messages", "`sizes` of the messages that come, by phase, with commas; none: there are none")

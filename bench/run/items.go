@@ -56,6 +56,9 @@ var items = []item{
 		n: []int{10}, window: 10 * time.Minute, settle: 2 * time.Second, burners: 1, floor: insistent,
 		limit: 60 * time.Second, budget: 15 * time.Minute, liveness: "default",
 	}},
+	{"reliability", "the table of docs/RELIABILITY.md: every fault five times", reliability, options{
+		runs: 5, settle: 4 * time.Second, limit: 60 * time.Second, atOnce: 1, liveness: "none",
+	}},
 	{"soak", "20 nodes among faults of all kinds for an hour, on busy cores: nobody is lost, nothing grows", soak, options{
 		n: []int{20}, window: time.Hour, settle: 5 * time.Second, burners: 1,
 		limit: 60 * time.Second, liveness: "default",

@@ -23,9 +23,7 @@ func onLAN(n int, f func(*lan) error) error {
 	if fault := lab.Run(func(t lab.T) {
 		l := &lan{Lab: lab.New(t)}
 		l.middle = l.Switch("lan")
-		for i := range n {
-			l.hosts = append(l.hosts, l.Host(fmt.Sprintf("h%d", i), l.middle, lab.NoDAD))
-		}
+		l.plug(n)
 		if n > crowd {
 			l.Neighbours()
 		}
@@ -34,6 +32,13 @@ func onLAN(n int, f func(*lan) error) error {
 		return fault
 	}
 	return err
+}
+
+// plug makes n hosts on the switch.
+func (l *lan) plug(n int, opts ...lab.Option) {
+	for range n {
+		l.hosts = append(l.hosts, l.Host(fmt.Sprintf("h%d", len(l.hosts)), append([]lab.Option{l.middle, lab.NoDAD}, opts...)...))
+	}
 }
 
 // forget makes the hosts' kernels forget what they have learnt of one another:

@@ -21,6 +21,8 @@ type options struct {
 	away     time.Duration // how long a split lasts
 	budget   time.Duration // the longest that the whole item may take
 	loss     float64       // per cent of frames lost
+	only     []string      // names of what is measured; none: all
+	atOnce   int           // runs at the same time
 	seed     uint64        // of what is left to chance; 0 chooses one
 	burners  int           // busy processes for each core
 	bytes    int64         // of one transfer
@@ -82,6 +84,11 @@ func parse(it item, args []string) (options, error) {
 	fs.IntVar(&o.burners, "burners", o.burners, "busy processes for each core (quiet, soak)")
 	fs.Int64Var(&o.bytes, "bytes", o.bytes, "`bytes` of one transfer (stream)")
 	fs.StringVar(&o.liveness, "liveness", o.liveness, "how soon a silent peer is given up: default (3 s, 10 s), `fast` (0.5 s, 2 s) or none")
+	fs.IntVar(&o.atOnce, "at-once", o.atOnce, "`runs` at the same time (reliability)")
+	fs.Func("only", "the `names` of what is to be measured, with commas (reliability)", func(s string) error {
+		o.only = strings.Split(s, ",")
+		return nil
+	})
 	fs.StringVar(&o.bin, "bin", filepath.Dir(self), "`directory` of the measured programs")
 	only := fs.String("systems", "floor,tcpnet", "which `systems` to measure, with commas")
 	if err := fs.Parse(args); err != nil {
