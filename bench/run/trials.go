@@ -131,7 +131,7 @@ func killed(t *try) ([]float64, error) {
 	}
 	at, _ := t.seen.fullAt(t.places())
 	if back != failed {
-		back = ms(at - t.members[0].ready)
+		back = max(0, ms(at-t.members[0].ready))
 	}
 	return []float64{told[0], back}, nil
 }

@@ -40,8 +40,9 @@ func newQuietLab(t *testing.T) *lab.Lab {
 // A cluster is the nodes of one name, and what is known of them from what they
 // tell.
 type cluster struct {
-	t    *testing.T
-	name string
+	t       *testing.T
+	name    string
+	program string // what nodes are; empty: this test binary
 
 	mu      sync.Mutex    // guards all that members have told
 	changed chan struct{} // closed and replaced when one of them tells something

@@ -7,6 +7,7 @@
 //
 //	go test ./internal/labtest                  # as root, a minute and a half
 //	go test ./internal/labtest -labtest.long    # all that takes longer, too
+//	go test ./internal/labtest -labtest.clock   # clocks that jump: builds Go's standard library anew
 //	go test -race ./internal/labtest            # all processes, the command too, watched for races
 //
 // Nothing of it touches the machine's own network. See [lab.Require] for what a

@@ -116,14 +116,24 @@ func unharmed(c *cluster, before map[[2]tcpnet.ID]int, ms ...*member) {
 }
 
 func TestACableIsCut(t *testing.T) {
-	for name, how := range map[string]lab.Cut{"silent": lab.Silent, "no carrier": lab.NoCarrier, "interface down": lab.Down} {
-		t.Run(name, func(t *testing.T) {
+	for _, cut := range []struct {
+		name string
+		how  lab.Cut
+		what func(*settings)
+	}{
+		{"silent", lab.Silent, fast},
+		{"no carrier", lab.NoCarrier, fast},
+		{"interface down", lab.Down, fast},
+		{"silent, busy", lab.Silent, func(s *settings) { fast(s); chatty(s) }},
+		{"no carrier, busy", lab.NoCarrier, func(s *settings) { fast(s); chatty(s) }},
+	} {
+		t.Run(cut.name, func(t *testing.T) {
 			l := newLab(t)
 			c := newCluster(t)
-			ms := c.startOn(hosts(l, 4, l.Switch("lan"), lab.NoDAD), fast)
+			ms := c.startOn(hosts(l, 4, l.Switch("lan"), lab.NoDAD), cut.what)
 			c.meshed(patience, ms...)
 			begin := time.Now()
-			ms[0].host.Cut(how)
+			ms[0].host.Cut(cut.how)
 			missed(c, ms[0], ms[1:], "timeout", begin, 2*time.Second+soon)
 			for _, m := range ms[1:] {
 				c.gone(patience, ms[0], m)

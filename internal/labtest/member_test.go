@@ -51,9 +51,11 @@ func (c *cluster) start(h *lab.Host, how ...func(*settings)) *member {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		c.t.Fatal(err)
+	self := c.program
+	if self == "" {
+		if self, err = os.Executable(); err != nil {
+			c.t.Fatal(err)
+		}
 	}
 	m := &member{cluster: c, host: h, live: map[tcpnet.ID]*connection{}}
 	cmd := exec.Command(self)
@@ -77,7 +79,8 @@ func seeded(seeds ...string) func(*settings) { return func(s *settings) { s.Seed
 func using(interfaces ...string) func(*settings) {
 	return func(s *settings) { s.Interfaces = interfaces }
 }
-func fast(s *settings) { s.Fast = true }
+func fast(s *settings)   { s.Fast = true }
+func chatty(s *settings) { s.Chatty = true }
 
 // private makes a node know a new secret, the same for all that it is given to.
 func private() func(*settings) {

@@ -24,6 +24,21 @@ func TestHostsOfOneSwitchAreConnectedAtOnce(t *testing.T) {
 	t.Logf("a sixth node was connected with all others %v after Join", last.Sub(begin).Round(time.Millisecond))
 }
 
+// A hundred hosts that start at the same moment, as after a power cut.
+func TestAHundredStartAtOnce(t *testing.T) {
+	if !*long {
+		t.Skip("takes a hundred processes: -labtest.long")
+	}
+	l := newQuietLab(t)
+	hs := hosts(l, 100, l.Switch("lan"), lab.NoDAD)
+	l.Neighbours()
+	c := newCluster(t)
+	begin := time.Now()
+	ms := c.startOn(hs)
+	last := c.meshed(2*time.Minute*slowdown, ms...)
+	t.Logf("4950 pairs connected %v after the first start", last.Sub(begin).Round(time.Millisecond))
+}
+
 func TestSeveralNodesOfOneHostAreConnected(t *testing.T) {
 	l := newLab(t)
 	lan := l.Switch("lan")

@@ -36,6 +36,7 @@ type settings struct {
 	Seeds      []string
 	Interfaces []string // names; nil: all
 	Fast       bool     // FastLiveness
+	Chatty     bool     // always has something to say, on every connection
 	Secret     []byte   // of a private cluster
 	NoMDNS     bool
 	DNS        string         // a name to find nodes by
@@ -79,6 +80,7 @@ const (
 	lagged   eventKind = "lagged"   // Lagged
 	status   eventKind = "status"   // an answer to the line "status"
 	streamed eventKind = "streamed" // an answer to the line "stream COUNT ID"
+	shifted  eventKind = "shifted"  // an answer to the line "clock SECONDS"
 	closed   eventKind = "closed"   // Shutdown has returned
 )
 
@@ -118,7 +120,7 @@ func runNode(text string) {
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		panic(err)
 	}
-	p := &nodeProgram{out: json.NewEncoder(os.Stdout), numbers: map[*tcpnet.Conn]int{}}
+	p := &nodeProgram{chatty: s.Chatty, out: json.NewEncoder(os.Stdout), numbers: map[*tcpnet.Conn]int{}}
 	cfg := tcpnet.Config{Name: s.Name, ID: s.ID, Addr: s.Addr, Seeds: s.Seeds, Handler: p.talk, Logger: slog.Default()}
 	if s.Secret != nil {
 		cfg.Secrets = [][]byte{s.Secret}
@@ -183,6 +185,8 @@ func runNode(text string) {
 }
 
 type nodeProgram struct {
+	chatty bool
+
 	mu      sync.Mutex // guards what follows
 	out     *json.Encoder
 	numbers map[*tcpnet.Conn]int
@@ -209,6 +213,9 @@ func (p *nodeProgram) number(c *tcpnet.Conn) int {
 func (p *nodeProgram) talk(c *tcpnet.Conn) {
 	defer c.Close()
 	fmt.Fprintf(c, "%s greets %s\n", c.LocalAddr(), c.Peer().ID)
+	if p.chatty {
+		go chat(c)
+	}
 	r := bufio.NewReader(c)
 	line, err := r.ReadString('\n')
 	if err == nil {
@@ -216,6 +223,22 @@ func (p *nodeProgram) talk(c *tcpnet.Conn) {
 	}
 	for err == nil {
 		_, err = r.ReadByte()
+	}
+}
+
+// chat writes a little all the time, until c ends.
+func chat(c *tcpnet.Conn) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-c.Context().Done():
+			return
+		}
+		if _, err := c.Write(make([]byte, 200)); err != nil {
+			return
+		}
 	}
 }
 
@@ -229,6 +252,11 @@ func (p *nodeProgram) obey(node *tcpnet.Node) {
 			runtime.ReadMemStats(&m)
 			st := node.Status()
 			p.tell(event{Kind: status, Status: &st, Goroutines: runtime.NumGoroutine(), Heap: m.HeapAlloc})
+		}
+		var seconds int64
+		if _, err := fmt.Sscanf(lines.Text(), "clock %d", &seconds); err == nil {
+			shiftClock(seconds)
+			p.tell(event{Kind: shifted})
 		}
 		var count int
 		var id tcpnet.ID

@@ -4,6 +4,7 @@ package labtest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -131,6 +132,33 @@ func TestSplitAndHeal(t *testing.T) {
 	unharmed(c, halves, ms...)
 }
 
+// The network falls into three parts, in which nobody loses anybody.
+func TestThreePartsAndHeal(t *testing.T) {
+	l := newLab(t)
+	hs := hosts(l, 6, l.Switch("lan"), lab.NoDAD)
+	c := newCluster(t)
+	ms := c.startOn(hs, fast)
+	c.meshed(patience, ms...)
+	within := map[[2]tcpnet.ID]int{}
+	for i := 0; i < 6; i += 2 {
+		for pair, number := range c.connections(ms[i : i+2]...) {
+			within[pair] = number
+		}
+	}
+	begin := time.Now()
+	l.Split(hs[:2], hs[2:4], hs[4:])
+	for i, m := range ms {
+		others := append(slices.Clone(ms[:i/2*2]), ms[i/2*2+2:]...)
+		missed(c, m, others, "timeout", begin, 2*time.Second+soon)
+	}
+	time.Sleep(3 * time.Second)
+	begin = time.Now()
+	l.Heal()
+	last := c.meshed(patience, ms...)
+	t.Logf("one mesh %v after the network was", last.Sub(begin).Round(time.Millisecond))
+	unharmed(c, within, ms...)
+}
+
 // A node that starts while the network is apart is found by the other half later.
 func TestANodeThatStartsInOneHalf(t *testing.T) {
 	l := newLab(t)
@@ -147,21 +175,27 @@ func TestANodeThatStartsInOneHalf(t *testing.T) {
 	t.Logf("one mesh %v after the network was", last.Sub(begin).Round(time.Millisecond))
 }
 
-// A fifth of all frames is lost, of everything: ARP, mDNS, TCP.
+// A fifth of all frames is lost, and then three tenths, of everything: ARP, mDNS,
+// TCP.
 func TestLoss(t *testing.T) {
 	l := newQuietLab(t)
 	hs := hosts(l, 10, l.Switch("lan"), lab.NoDAD)
-	rounds := 1
+	rounds := 2
 	if *long {
 		rounds = 20
 	}
-	for range rounds {
+	for round := range rounds {
 		l.Loss(20)
+		most := 30 * slowdown * time.Second
+		if round%2 == 1 {
+			l.Loss(30)
+			most *= 2
+		}
 		c := newCluster(t)
 		ms := c.startOn(hs)
-		last := c.meshed(30*slowdown*time.Second, ms...)
+		last := c.meshed(most, ms...)
 		begin := ms[9].all(ready)[0].Time
-		t.Logf("45 pairs connected %v after the last Join", last.Sub(begin).Round(time.Millisecond))
+		t.Logf("round %d: 45 pairs connected %v after the last Join", round, last.Sub(begin).Round(time.Millisecond))
 		for _, m := range ms {
 			m.process.Kill()
 		}
