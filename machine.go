@@ -42,7 +42,7 @@ func (machine) Resolve(ctx context.Context, hostport string) ([]netip.AddrPort, 
 	return mesh.Resolve(ctx, hostport)
 }
 
-func (machine) Interfaces() (netwatch.State, error) { return netwatch.Snapshot() }
+func (machine) Interfaces() (netwatch.State, error) { return netwatch.Current() }
 
 func (machine) Watch(changed func(netwatch.Event)) (cancel func()) {
 	return netwatch.Subscribe(changed)

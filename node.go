@@ -29,9 +29,11 @@ type Node struct {
 	bound   []netip.Addr  // what it listens on; empty: all addresses
 	guard   *secure.Guard // nil: the cluster is open
 	secrets bool          // the guard has secrets, not only certificates
-	mesh    *mesh.Mesh
+	mesh    *mesh.Mesh    // set with mu held, and not changed after Join
 	seeds   seedBook
 	memory  *memory
+	unwatch func()     // ends the watch for network changes
+	looking sync.Mutex // held while network is brought up to date
 	network atomic.Pointer[network]
 	done    chan struct{} // closed when nothing is left running
 
@@ -41,7 +43,6 @@ type Node struct {
 	withdrawing sync.Once
 
 	mu       sync.Mutex // guards what follows
-	unwatch  func()     // ends the watch for network changes, once it has begun
 	sessions []io.Closer
 	conns    map[ID]*Conn
 	all      map[*Conn]struct{} // with those that have ended and are open still
@@ -105,8 +106,13 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 			n.bound = append(n.bound, ip)
 		}
 	}
+	// Who watches from the beginning has to look only once, and so have others
+	// in the process.
+	n.unwatch = host.Watch(n.networkChanged)
 	n.look()
+	n.mu.Lock()
 	n.mesh = mesh.New(n.meshConfig(listeners))
+	n.mu.Unlock()
 	n.memory.begin()
 	self := discovery.Self{
 		Cluster:    cfg.Name,
@@ -133,26 +139,19 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 		n.seeds.add(s)
 		n.mesh.AddSeed(s)
 	}
-	// This takes its time, and nobody waits for it: what has changed since the
-	// first look is seen by the second.
-	n.mu.Lock()
-	n.unwatch = host.Watch(n.networkChanged)
-	n.mu.Unlock()
-	if before := n.network.Load().state; !n.look().Equal(before) {
-		n.networkChanged(netwatch.Event{State: n.network.Load().state})
-	}
 	host.Started(n)
 	return n, nil
 }
 
 // look finds out which interfaces the machine has.
-func (n *Node) look() netwatch.State {
+func (n *Node) look() {
+	n.looking.Lock()
+	defer n.looking.Unlock()
 	state, err := n.host.Interfaces()
 	if err != nil {
 		n.cfg.Logger.Warn("cannot list the network interfaces", "err", err)
 	}
 	n.see(state)
-	return state
 }
 
 // meshConfig returns what the mesh needs to know.
@@ -202,7 +201,7 @@ type network struct {
 	usable map[netip.Addr]bool // addresses of the interfaces to use, with zones
 }
 
-// see takes a new state of the machine's network.
+// see takes a new state of the machine's network. It is called with looking held.
 func (n *Node) see(state netwatch.State) {
 	v := &network{state: state, usable: make(map[netip.Addr]bool)}
 	for _, i := range state {
@@ -235,8 +234,16 @@ func (n *Node) usable(local netip.Addr) bool {
 
 // networkChanged is told by netwatch.
 func (n *Node) networkChanged(e netwatch.Event) {
+	n.looking.Lock()
 	n.see(e.State)
-	n.mesh.NetworkChanged(func(a netip.Addr) bool {
+	n.looking.Unlock()
+	n.mu.Lock()
+	m := n.mesh
+	n.mu.Unlock()
+	if m == nil { // Join has just begun
+		return
+	}
+	m.NetworkChanged(func(a netip.Addr) bool {
 		for _, i := range e.State {
 			for _, p := range i.Prefixes {
 				// An interface that is down keeps its IPv4 addresses and
@@ -449,12 +456,7 @@ const closeTime = 100 * time.Millisecond
 func (n *Node) Close() error {
 	n.closing.Do(func() {
 		n.withdraw()
-		n.mu.Lock()
-		unwatch := n.unwatch
-		n.mu.Unlock()
-		if unwatch != nil { // Join was successful
-			unwatch()
-		}
+		n.unwatch()
 		n.memory.end()
 		n.mesh.Close()
 		n.mu.Lock()

@@ -6,7 +6,7 @@ import "example.com/tcpnet/internal/netwatch"
 type host struct{}
 
 func (host) Interfaces() ([]Interface, error) {
-	s, err := netwatch.Snapshot()
+	s, err := netwatch.Current()
 	if err != nil {
 		return nil, err
 	}

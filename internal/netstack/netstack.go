@@ -28,7 +28,7 @@ type Host interface {
 	Dial(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	Resolve(ctx context.Context, hostport string) ([]netip.AddrPort, error)
 
-	// Interfaces and Watch are as Snapshot and Subscribe of package netwatch.
+	// Interfaces and Watch are as Current and Subscribe of package netwatch.
 	Interfaces() (netwatch.State, error)
 	Watch(changed func(netwatch.Event)) (cancel func())
 

@@ -2,7 +2,7 @@
 // has, when they change, and when the machine has been asleep.
 //
 // [Snapshot] is one look at the network. [Subscribe] reports changes. To miss
-// none, subscribe first and look afterwards.
+// none, subscribe first and look afterwards; [Current] then costs nothing.
 //
 // Changes are learnt from the operating system where it offers to tell: an
 // rtnetlink socket on Linux, a route socket on macOS and the BSDs, the IP
@@ -33,6 +33,15 @@ type Event struct {
 // left out; an [Event] follows when they can.
 func Snapshot() (State, error) { return snapshot() }
 
+// Current returns the network as it is known to those who have subscribed: as of the
+// last [Event], or of the first subscription. If nobody has, it is Snapshot.
+func Current() (State, error) {
+	if s, ok := shared.current(); ok {
+		return s, nil
+	}
+	return snapshot()
+}
+
 // Subscribe arranges for f to be called after each change of the network and
 // after each sleep of the machine, until cancel is called. Bursts of changes
 // are reported once, when they have calmed down.
@@ -47,17 +56,18 @@ func Subscribe(f func(Event)) (cancel func()) {
 }
 
 // shared is the one hub of the process.
-var shared = hub{start: func(publish func(Event)) (stop func()) {
+var shared = hub{start: func(publish func(Event)) (now State, stop func()) {
 	return start(system, publish)
 }}
 
 // hub shares one watch among subscribers: it runs while there are any.
 type hub struct {
-	start func(publish func(Event)) (stop func())
+	start func(publish func(Event)) (now State, stop func())
 
-	mu   sync.Mutex // guards what follows
-	subs map[*subscriber]struct{}
-	stop func() // stops the watch; set while there are subscribers
+	mu    sync.Mutex // guards what follows
+	subs  map[*subscriber]struct{}
+	stop  func() // stops the watch; set while there are subscribers
+	state State  // as last published; nil: it could not be seen
 }
 
 // subscriber is one call of Subscribe.
@@ -86,7 +96,7 @@ func (h *hub) subscribe(f func(Event)) (cancel func()) {
 	defer h.mu.Unlock()
 	if len(h.subs) == 0 {
 		h.subs = make(map[*subscriber]struct{})
-		h.stop = h.start(h.publish)
+		h.state, h.stop = h.start(h.publish)
 	}
 	h.subs[s] = struct{}{}
 	return sync.OnceFunc(func() {
@@ -104,8 +114,16 @@ func (h *hub) subscribe(f func(Event)) (cancel func()) {
 	})
 }
 
+// current returns the state that the subscribers know, if there are any.
+func (h *hub) current() (State, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.state, len(h.subs) > 0 && h.state != nil
+}
+
 func (h *hub) publish(e Event) {
 	h.mu.Lock()
+	h.state = e.State
 	subs := make([]*subscriber, 0, len(h.subs))
 	for s := range h.subs {
 		subs = append(subs, s)
@@ -116,16 +134,18 @@ func (h *hub) publish(e Event) {
 	}
 }
 
-// start begins a watch of p. The changes that follow its return are published.
-func start(p platform, publish func(Event)) (stop func()) {
+// start begins a watch of p. It returns the network as it is now, or nil if that
+// cannot be seen; all changes from then on are published.
+func start(p platform, publish func(Event)) (now State, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := newWatch(p, publish)
+	now = w.track.state // run changes it
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		w.run(ctx)
 	}()
-	return func() {
+	return now, func() {
 		cancel()
 		<-done
 	}

@@ -1,6 +1,7 @@
 package netwatch
 
 import (
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -11,16 +12,17 @@ import (
 // fakeHub is a hub whose watch publishes when told to.
 type fakeHub struct {
 	hub
+	now     State
 	running int
 	publish func(Event)
 }
 
 func newFakeHub() *fakeHub {
 	f := new(fakeHub)
-	f.start = func(publish func(Event)) (stop func()) {
+	f.start = func(publish func(Event)) (now State, stop func()) {
 		f.running++
 		f.publish = publish
-		return func() { f.running-- }
+		return f.now, func() { f.running-- }
 	}
 	return f
 }
@@ -50,6 +52,27 @@ func TestSubscribersShareOneWatch(t *testing.T) {
 	h.subscribe(func(Event) {})()
 	if h.running != 0 {
 		t.Errorf("%d watches run after another round", h.running)
+	}
+}
+
+func TestCurrentIsWhatTheSubscribersKnow(t *testing.T) {
+	one, two := State{{Interface: net.Interface{Index: 1}}}, State{{Interface: net.Interface{Index: 2}}}
+	h := newFakeHub()
+	h.now = one
+	if s, ok := h.current(); ok {
+		t.Errorf("current = %v before anybody has subscribed", s)
+	}
+	cancel := h.subscribe(func(Event) {})
+	if s, ok := h.current(); !ok || !s.Equal(one) {
+		t.Errorf("current = %v, %v, want the state at the beginning", s, ok)
+	}
+	h.publish(Event{State: two})
+	if s, ok := h.current(); !ok || !s.Equal(two) {
+		t.Errorf("current = %v, %v, want the published state", s, ok)
+	}
+	cancel()
+	if s, ok := h.current(); ok {
+		t.Errorf("current = %v after the last has cancelled", s)
 	}
 }
 

@@ -85,7 +85,7 @@ func script(t *testing.T, f *fakeNetwork, body func(), want ...seen) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		var got []seen
-		stop := start(f.platform(), func(e Event) {
+		_, stop := start(f.platform(), func(e Event) {
 			if e.Resumed {
 				t.Error("Resumed is set")
 			}
@@ -234,7 +234,7 @@ func TestSlowSubscriber(t *testing.T) {
 	f := &fakeNetwork{n: 1}
 	synctest.Test(t, func(t *testing.T) {
 		var got []Event
-		stop := start(f.platform(), func(e Event) {
+		_, stop := start(f.platform(), func(e Event) {
 			got = append(got, e)
 			time.Sleep(time.Minute)
 		})
