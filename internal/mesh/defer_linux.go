@@ -15,12 +15,3 @@ func deferAccept(_, _ string, c syscall.RawConn) error {
 		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, int(handshakeTime.Seconds()))
 	})
 }
-
-// speakFirst lets the first bytes of whoever dials carry the acknowledgement that
-// would otherwise be a packet of its own just before them. It is a help and no need,
-// too.
-func speakFirst(_, _ string, c syscall.RawConn) error {
-	return c.Control(func(fd uintptr) {
-		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)
-	})
-}

@@ -6,5 +6,3 @@ import "syscall"
 
 // deferAccept does nothing: only Linux can keep silent connections to itself.
 func deferAccept(_, _ string, _ syscall.RawConn) error { return nil }
-
-func speakFirst(_, _ string, _ syscall.RawConn) error { return nil }

@@ -88,7 +88,7 @@ func listenConfig() *net.ListenConfig {
 
 // Dial opens a TCP connection as Listen accepts them.
 func Dial(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
-	d := net.Dialer{KeepAlive: -1, Control: speakFirst}
+	d := net.Dialer{KeepAlive: -1, Control: dialControl(addr)}
 	d.SetMultipathTCP(false)
 	return d.DialContext(ctx, "tcp", addr.String())
 }
