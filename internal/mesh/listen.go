@@ -22,7 +22,7 @@ func Listen(ctx context.Context, hostport string) ([]net.Listener, error) {
 		return nil, fmt.Errorf("listen address %q: the port has to be a number from 0 to 65535", hostport)
 	}
 	if host == "" {
-		ln, err := listenConfig().Listen(ctx, "tcp", net.JoinHostPort("", portText))
+		ln, err := listen(ctx, net.JoinHostPort("", portText))
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +57,7 @@ func listenAll(ctx context.Context, ips []netip.Addr, port uint16) (listeners []
 			continue
 		}
 		tried[ip] = true
-		ln, err := listenConfig().Listen(ctx, "tcp", netip.AddrPortFrom(ip, port).String())
+		ln, err := listen(ctx, netip.AddrPortFrom(ip, port).String())
 		if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
 			absent = errors.Join(absent, err)
 			continue
@@ -77,13 +77,17 @@ func listenAll(ctx context.Context, ips []netip.Addr, port uint16) (listeners []
 	return listeners, nil
 }
 
-// listenConfig returns how to listen for strangers. Keep-alive is set for each
-// connection when its purpose is known; a link has PINGs instead. Multipath TCP,
-// which Go would use where it can, lacks some socket options.
-func listenConfig() *net.ListenConfig {
+// listen listens for strangers. Keep-alive is set for each connection when its
+// purpose is known; a link has PINGs instead. Multipath TCP, which Go would use where
+// it can, lacks some socket options.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
 	lc := &net.ListenConfig{KeepAlive: -1, Control: deferAccept}
 	lc.SetMultipathTCP(false)
-	return lc
+	ln, err := lc.Listen(ctx, "tcp", addr)
+	if err == nil {
+		answerFirst(ln)
+	}
+	return ln, err
 }
 
 // Dial opens a TCP connection as Listen accepts them.
