@@ -25,8 +25,30 @@
 // and [Left] events say why it ended. [Node.Status] says who is connected, who is
 // missing, and why.
 //
-// The connections are not encrypted and anyone on the network who knows the name
-// can join: use tcpnet on networks you trust.
+// # What to do with the connections
+//
+// [Node.Broadcast] and [Conn.Send] send messages that nobody has to wait for: each
+// peer has a queue of bounded memory, and what does not fit is told. Package message
+// finds the ends of messages at the other side.
+//
+// [Node.Listen] and [Node.DialContext] open further connections by the name of a
+// service and the label or ID of a peer, for everything that takes a net.Listener or
+// dials a net.Conn: HTTP (package meshhttp), gRPC, net/rpc, ssh.
+//
+// [Node.Events] tells who comes, who goes and why, [Node.Status] how things are, and
+// [Node.Stats] what has happened in numbers; package metrics gives these to Prometheus.
+//
+// # Networks
+//
+// Nodes find one another by mDNS. Where that does not reach, [Config.Seeds] or a name
+// in the DNS (package discovery) lead to one node, which leads to all; with
+// [Config.StateFile], peers once met are found again after a restart.
+//
+// # Strangers
+//
+// Without [Config.Secrets] or [Config.TLS] nothing is encrypted, and anyone on the
+// network who knows the name can join. With one secret that all nodes share, made by
+// tcpnet keygen, nobody else can join or read what is sent.
 //
 // All methods of [Node] and [Conn] are safe for concurrent use.
 package tcpnet
