@@ -37,6 +37,9 @@ func run(ctx context.Context, getenv func(string) string) error {
 			c.Close()
 		},
 	}
+	if secret := getenv("TCPNET_SECRET"); secret != "" { // private: see tcpnet keygen
+		cfg.Secrets = [][]byte{[]byte(secret)}
+	}
 	if name := getenv("DNS"); name != "" {
 		cfg.Discovery = append(cfg.Discovery, discovery.DNS(name))
 	}

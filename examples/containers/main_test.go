@@ -111,8 +111,9 @@ func TestTheComposeFileFits(t *testing.T) {
 func TestTheProgramRuns(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
+	secret := tcpnet.NewSecret()
 	name := "containers" + strconv.Itoa(os.Getpid())
-	other, err := tcpnet.Join(ctx, tcpnet.Config{Name: name, Addr: "127.0.0.1:0", Discovery: []discovery.Discoverer{}})
+	other, err := tcpnet.Join(ctx, tcpnet.Config{Name: name, Addr: "127.0.0.1:0", Discovery: []discovery.Discoverer{}, Secrets: [][]byte{[]byte(secret)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +123,7 @@ func TestTheProgramRuns(t *testing.T) {
 	done := make(chan error)
 	go func() {
 		done <- run(running, func(key string) string {
-			return map[string]string{"CLUSTER": name, "LISTEN": "127.0.0.1:0", "SEED": other.Addrs()[0].String()}[key]
+			return map[string]string{"CLUSTER": name, "LISTEN": "127.0.0.1:0", "SEED": other.Addrs()[0].String(), "TCPNET_SECRET": secret}[key]
 		})
 	}()
 	c, err := other.Accept(ctx)
