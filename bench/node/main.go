@@ -32,6 +32,9 @@ func main() {
 	flag.DurationVar(&cfg.Liveness.Timeout, "timeout", 0, "give up a peer after this long a silence; 0 is the library's default")
 	flag.Var(sink, "messages", "`sizes` of the messages that come, by phase, with commas; none: there are none")
 	flag.Parse()
+	if secret := os.Getenv("TCPNET_SECRET"); secret != "" {
+		cfg.Secrets = [][]byte{[]byte(secret)}
+	}
 	cfg.Handler = func(c *tcpnet.Conn) { hold(c, w, sink) }
 	if *chatting > 0 {
 		cfg.Handler = newChat(*chatting, w).handle

@@ -52,6 +52,10 @@ var items = []item{
 		n: []int{10}, runs: 5, settle: time.Second, window: 8 * time.Second, messages: []int{64 << 10, 64 << 10}, floor: []string{"-drop"},
 		limit: 30 * time.Second, budget: 15 * time.Minute, liveness: "none",
 	}},
+	{"secret", "what a secret costs: join, cold start, handshakes, and a stream beside crypto/tls", secret, options{
+		n: []int{10, 50}, runs: 10, settle: 2 * time.Second, bytes: 1 << 30, compared: "tcpnet,secret",
+		limit: 60 * time.Second, budget: 30 * time.Minute, liveness: "none",
+	}},
 	{"quiet", "10 nodes of each system on busy cores for 10 minutes: false alarms", quiet, options{
 		n: []int{10}, window: 10 * time.Minute, settle: 2 * time.Second, burners: 1, floor: insistent,
 		limit: 60 * time.Second, budget: 15 * time.Minute, liveness: "default",

@@ -31,6 +31,8 @@ type options struct {
 	liveness string        // which of livenesses
 	floor    []string      // further flags of the floor
 	bin      string        // directory of the measured programs
+	compared string        // which systems to measure; with an item, what it measures if that is not said
+	private  bool          // stream: with a secret, beside crypto/tls
 	systems  []system
 	begun    time.Time
 }
@@ -90,7 +92,10 @@ func parse(it item, args []string) (options, error) {
 		return nil
 	})
 	fs.StringVar(&o.bin, "bin", filepath.Dir(self), "`directory` of the measured programs")
-	only := fs.String("systems", "floor,tcpnet", "which `systems` to measure, with commas")
+	if o.compared == "" {
+		o.compared = "floor,tcpnet"
+	}
+	fs.StringVar(&o.compared, "systems", o.compared, "which `systems` to measure, with commas: floor, tcpnet, secret (tcpnet with one)")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -101,7 +106,7 @@ func parse(it item, args []string) (options, error) {
 	if _, known := cuts[o.cut]; o.cut != "" && !known {
 		return o, fmt.Errorf("no way to cut a cable is called %q", o.cut)
 	}
-	o.systems, err = systemsNamed(*only, o)
+	o.systems, err = systemsNamed(o.compared, o)
 	return o, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/tcpnet"
 	"example.com/tcpnet/bench/report"
 )
 
@@ -19,6 +20,9 @@ func stream(o options) error {
 
 func streamOn(l *lan, o options) error {
 	paths := []string{"bare", "tcpnet"}
+	if o.private {
+		paths = []string{"crypto/tls", "secret"}
+	}
 	rates, reads := make(map[string]map[string]sample), make(map[string]map[string]sample)
 	for run := range o.runs {
 		if o.spent() {
@@ -82,17 +86,27 @@ func fileResult(r report.Event, rates, reads map[string]map[string]sample) error
 	return nil
 }
 
+// streamSecret is the secret of both ends of a private stream.
+var streamSecret = tcpnet.NewSecret()
+
 // streamOnce runs one sink and one source and returns what the source reported.
 func streamOnce(l *lan, run int, o options) ([]report.Event, error) {
 	name := "-name=" + clusterName()
 	size := fmt.Sprintf("-bytes=%d", o.bytes)
 	program := filepath.Join(o.bin, "stream")
-	sink, err := startMember(l.hosts[0], "sink", exec.Command(program, name))
+	command := func(args ...string) *exec.Cmd {
+		cmd := exec.Command(program, append([]string{name}, args...)...)
+		if o.private {
+			cmd.Env = append(os.Environ(), secretVariable+"="+streamSecret)
+		}
+		return cmd
+	}
+	sink, err := startMember(l.hosts[0], "sink", command())
 	if err != nil {
 		return nil, err
 	}
 	defer sink.kill()
-	source, err := startMember(l.hosts[1], "source", exec.Command(program, name, size, "-source", fmt.Sprintf("-bare-first=%v", run%2 == 0)))
+	source, err := startMember(l.hosts[1], "source", command(size, "-source", fmt.Sprintf("-bare-first=%v", run%2 == 0)))
 	if err != nil {
 		return nil, err
 	}

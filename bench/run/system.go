@@ -3,10 +3,13 @@ package main
 import (
 	"crypto/rand"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"example.com/tcpnet"
 )
 
 // system is one of the programs that are compared.
@@ -33,8 +36,11 @@ func systemsNamed(names string, o options) ([]system, error) {
 			}
 			s.flags = append(s.flags, receives(o)...)
 			systems = append(systems, s)
-		case "tcpnet":
+		case "tcpnet", "secret":
 			s := tcpnetSystem{bin: o.bin, cluster: clusterName()}
+			if name == "secret" {
+				s.secret = tcpnet.NewSecret()
+			}
 			if known {
 				s.flags = append(s.flags, "-interval", live.interval.String(), "-timeout", live.timeout.String())
 			}
@@ -80,15 +86,25 @@ func (s floorSystem) command(l *lan, place int, id string) *exec.Cmd {
 	return exec.Command(filepath.Join(s.bin, "floor"), args...)
 }
 
+// secretVariable is how the measured programs are told the cluster's secret.
+const secretVariable = "TCPNET_SECRET"
+
 // tcpnetSystem is a program that is told only the cluster's name.
 type tcpnetSystem struct {
 	bin     string
 	cluster string
+	secret  string // none: an open cluster
 	flags   []string
 }
 
-func (tcpnetSystem) name() string { return "tcpnet" }
-func (tcpnetSystem) tells() bool  { return true }
+func (s tcpnetSystem) name() string {
+	if s.secret != "" {
+		return "secret"
+	}
+	return "tcpnet"
+}
+
+func (tcpnetSystem) tells() bool { return true }
 
 // id returns 128 random bits, as a node chooses them for itself.
 func (tcpnetSystem) id(int) string {
@@ -98,7 +114,11 @@ func (tcpnetSystem) id(int) string {
 }
 
 func (s tcpnetSystem) command(_ *lan, _ int, id string) *exec.Cmd {
-	return exec.Command(filepath.Join(s.bin, "node"), append([]string{"-name", s.cluster, "-id", id}, s.flags...)...)
+	cmd := exec.Command(filepath.Join(s.bin, "node"), append([]string{"-name", s.cluster, "-id", id}, s.flags...)...)
+	if s.secret != "" {
+		cmd.Env = append(os.Environ(), secretVariable+"="+s.secret)
+	}
+	return cmd
 }
 
 // clusterName returns a name that no other run has.

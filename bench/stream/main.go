@@ -1,6 +1,7 @@
 // Stream carries bytes over a tcpnet connection and over a bare TCP connection
 // between the same two processes, over the same path, in turn, and reports how
-// fast each was. The source sends, the sink receives; both are nodes of one
+// fast each was. If the cluster has a secret (TCPNET_SECRET), the bare one is in
+// crypto/tls. The source sends, the sink receives; both are nodes of one
 // cluster, and the source dials the sink's bare listener at the address that
 // the tcpnet connection leads to.
 package main
@@ -31,13 +32,18 @@ func main() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), *wait)
 	defer cancel()
-	node, err := tcpnet.Join(ctx, tcpnet.Config{Name: *name, ID: tcpnet.ID(*id)})
+	cfg := tcpnet.Config{Name: *name, ID: tcpnet.ID(*id)}
+	secret := os.Getenv("TCPNET_SECRET")
+	if secret != "" {
+		cfg.Secrets = [][]byte{[]byte(secret)}
+	}
+	node, err := tcpnet.Join(ctx, cfg)
 	if err == nil {
 		w.Now(report.Ready, "", "")
 		if *source {
-			err = send(ctx, node, w, plan{*port, *amount, *bareFirst})
+			err = send(ctx, node, w, plan{*port, *amount, *bareFirst, secret != ""})
 		} else {
-			err = receive(ctx, node, w, *port)
+			err = receive(ctx, node, w, *port, secret != "")
 		}
 	}
 	if err != nil {

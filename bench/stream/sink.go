@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,8 +14,9 @@ import (
 	"example.com/tcpnet/bench/report"
 )
 
-// receive serves transfers on one tcpnet connection and on one bare one.
-func receive(ctx context.Context, node *tcpnet.Node, w *report.Writer, port int) error {
+// receive serves transfers on one tcpnet connection and on one bare one, which is in
+// crypto/tls if private.
+func receive(ctx context.Context, node *tcpnet.Node, w *report.Writer, port int, private bool) error {
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
 	ln, err := lc.Listen(ctx, "tcp", fmt.Sprintf(":%d", port))
@@ -22,9 +24,18 @@ func receive(ctx context.Context, node *tcpnet.Node, w *report.Writer, port int)
 		return err
 	}
 	go func() {
-		if c, err := ln.Accept(); err == nil {
-			serve(c.(*net.TCPConn))
+		c, err := ln.Accept()
+		if err != nil {
+			return
 		}
+		var bare conn = c.(*net.TCPConn)
+		if private {
+			if bare, err = encrypt(bare, tls.Server); err != nil {
+				fmt.Fprintln(os.Stderr, "stream: sink:", err)
+				return
+			}
+		}
+		serve(bare)
 	}()
 	c, err := node.Accept(ctx)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ type plan struct {
 	port      int
 	bytes     int64
 	bareFirst bool
+	private   bool // the bare connection is in crypto/tls
 }
 
 // send makes every transfer on both connections, in turn, and reports each.
@@ -34,10 +36,17 @@ func send(ctx context.Context, node *tcpnet.Node, w *report.Writer, p plan) erro
 	if err != nil {
 		return err
 	}
+	mine, other := "tcpnet", "bare"
+	if p.private {
+		mine, other = "secret", "crypto/tls"
+		if bare, err = encrypt(bare, tls.Client); err != nil {
+			return err
+		}
+	}
 	paths := []struct {
 		name string
 		conn conn
-	}{{"tcpnet", c}, {"bare", bare}}
+	}{{mine, c}, {other, bare}}
 	if p.bareFirst {
 		paths[0], paths[1] = paths[1], paths[0]
 	}
