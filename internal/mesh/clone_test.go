@@ -123,7 +123,7 @@ func TestCloneKnowsAllFields(t *testing.T) {
 }
 
 const (
-	coreFields     = 22
+	coreFields     = 24
 	peerFields     = 21
 	sessionFields  = 26
 	seedFields     = 6

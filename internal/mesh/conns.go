@@ -15,7 +15,7 @@ import (
 func (m *Mesh) openConn(s *session, number uint64, token link.Token) {
 	first := append(link.AppendPreface(nil, link.KindConn), token[:]...)
 	err := race(m.ctx, []netip.AddrPort{s.remote}, &m.room, func(ctx context.Context, a netip.AddrPort, r *contest) error {
-		conn, keep, err := m.dial(ctx, a, r)
+		conn, keep, err := m.dial(ctx, m.ctx, a, r)
 		if err != nil {
 			return err
 		}

@@ -35,6 +35,8 @@ type core struct {
 	starved  bool // an attempt that is due waits for room
 	askNext  time.Time
 	leaving  bool
+	dear     bool      // a handshake costs so much that two at once have to be rarer
+	born     time.Time // when the node was made
 
 	wakeDial time.Time // when pump wants to be called; zero: never
 	wake     time.Time // when tick wants to be called; zero: never

@@ -26,9 +26,17 @@ func (a *answer) Unwrap() error { return a.err }
 
 // dialPeer makes one attempt at a peer.
 func (m *Mesh) dialPeer(p *peer, addrs []netip.AddrPort) {
+	overtaken, linked := context.WithCancel(m.ctx)
+	defer linked()
+	m.mu.Lock()
+	m.dialling[p] = linked
+	m.mu.Unlock()
 	err := race(m.ctx, addrs, &m.room, func(ctx context.Context, a netip.AddrPort, r *contest) error {
-		return m.dialLink(ctx, a, p, nil, r)
+		return m.dialLink(ctx, overtaken, a, p, nil, r)
 	})
+	m.mu.Lock()
+	delete(m.dialling, p)
+	m.mu.Unlock()
 	m.attemptFailed(p, nil, err)
 }
 
@@ -37,7 +45,7 @@ func (m *Mesh) dialSeed(s *seed) {
 	addrs, err := m.cfg.Resolve(m.ctx, s.text)
 	if err == nil {
 		err = race(m.ctx, addrs, &m.room, func(ctx context.Context, a netip.AddrPort, r *contest) error {
-			return m.dialLink(ctx, a, nil, s, r)
+			return m.dialLink(ctx, m.ctx, a, nil, s, r)
 		})
 	}
 	m.attemptFailed(nil, s, err)
@@ -45,8 +53,8 @@ func (m *Mesh) dialSeed(s *seed) {
 
 // dial opens a socket that is closed when ctx ends, until keep is called, which
 // reports false if that has happened. It tells r when there is a connection, and in
-// a private cluster makes it private then.
-func (m *Mesh) dial(ctx context.Context, addr netip.AddrPort, r *contest) (conn net.Conn, keep func() bool, err error) {
+// a private cluster makes it private then, unless overtaken ends meanwhile.
+func (m *Mesh) dial(ctx, overtaken context.Context, addr netip.AddrPort, r *contest) (conn net.Conn, keep func() bool, err error) {
 	within, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	conn, err = m.cfg.Dial(within, addr)
@@ -57,7 +65,8 @@ func (m *Mesh) dial(ctx context.Context, addr netip.AddrPort, r *contest) (conn 
 	raw := conn
 	keep = context.AfterFunc(ctx, func() { raw.Close() })
 	if m.cfg.Guard != nil {
-		if conn, err = m.enter(raw, addr); err != nil {
+		r.hold()
+		if conn, err = m.enter(raw, addr, overtaken); err != nil {
 			keep()
 			raw.Close()
 			return nil, nil, err
@@ -81,9 +90,10 @@ func (m *Mesh) attemptFailed(p *peer, s *seed, err error) {
 }
 
 // dialLink dials a link to a peer or a seed: the dialler's side of the handshake.
-func (m *Mesh) dialLink(ctx context.Context, addr netip.AddrPort, p *peer, sd *seed, r *contest) error {
+// overtaken ends when there is a link to the peer, whoever dialled it.
+func (m *Mesh) dialLink(ctx, overtaken context.Context, addr netip.AddrPort, p *peer, sd *seed, r *contest) error {
 	dialled := time.Now()
-	conn, keep, err := m.dial(ctx, addr, r)
+	conn, keep, err := m.dial(ctx, overtaken, addr, r)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,6 @@ func (c *core) found(now time.Time, cand discovery.Candidate) {
 		}
 		return
 	}
-	delay := time.Duration(0)
 	if cand.Announced || fresh {
 		// Where it was missed before, it is worth while to try again.
 		p.dial.reset()
@@ -42,12 +41,23 @@ func (c *core) found(now time.Time, cand discovery.Candidate) {
 	} else if p.left {
 		return
 	}
-	if !cand.Announced {
-		if delay = graceSmaller; !p.arb.Decides {
-			delay = graceLarger
-		}
+	c.plan(now, &p.dial, c.grace(now, p, cand.Announced), false)
+}
+
+// grace returns how long p is given to dial us first.
+func (c *core) grace(now time.Time, p *peer, announced bool) time.Duration {
+	switch {
+	case announced && c.dear && !p.arb.Decides && now.Sub(c.born) < youth:
+		return graceDear // it has heard of us as well: both are new
+	case announced:
+		return 0
+	case p.arb.Decides:
+		return graceSmaller
+	case c.dear:
+		return graceDear
+	default:
+		return graceLarger
 	}
-	c.plan(now, &p.dial, delay, false)
 }
 
 // disown takes addresses away from peers that are missed: they have a new owner.

@@ -115,6 +115,7 @@ type Mesh struct {
 	dirty      []*link.Link              // have something to flush
 	jobs       []func()                  // wait for goroutines
 	openings   []func()                  // wait for goroutines, or for whoever steps
+	dialling   map[*peer]func()          // ends attempts that are overtaken
 	tokens     map[link.Token]claim      // of connections that peers are to open
 	expected   map[*session]link.Token   // the keys of tokens
 	early      map[link.Token]chan claim // sockets that came before their token was known
@@ -147,6 +148,7 @@ func New(cfg Config) *Mesh {
 		cfg:      cfg,
 		inc:      link.NewIncarnation(),
 		links:    make(map[link.LinkID]*entry),
+		dialling: make(map[*peer]func()),
 		tokens:   make(map[link.Token]claim),
 		expected: make(map[*session]link.Token),
 		early:    make(map[link.Token]chan claim),
@@ -163,6 +165,7 @@ func New(cfg Config) *Mesh {
 	m.core.interval, m.core.timeout, m.core.dials = cfg.Interval, cfg.Timeout, cfg.Dials
 	var seed [16]byte
 	io.ReadFull(cfg.Random, seed[:]) // never fails
+	m.core.dear, m.core.born = cfg.Guard != nil, time.Now()
 	m.core.rnd = rand.New(rand.NewPCG(binary.BigEndian.Uint64(seed[:8]), binary.BigEndian.Uint64(seed[8:])))
 	m.wg.Go(m.runClock)
 	for _, ln := range cfg.Listeners {
@@ -390,6 +393,9 @@ func (fx *sideEffects) admit(id link.LinkID) {
 	if e := fx.links[id]; e != nil {
 		e.Admit()
 		e.release()
+		if overtake := fx.dialling[fx.core.sessions[id].peer]; overtake != nil {
+			overtake()
+		}
 		close(fx.streams.adopted)
 		fx.streams.adopted = make(chan struct{})
 	}

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -13,12 +14,22 @@ import (
 	"example.com/tcpnet/internal/secure"
 )
 
-// enter makes a socket that was dialled private (PROTOCOL.md section 13).
-func (m *Mesh) enter(raw net.Conn, addr netip.AddrPort) (net.Conn, error) {
-	raw.SetDeadline(time.Now().Add(handshakeTime))
-	conn, err := m.cfg.Guard.Client(raw)
+// enter makes a socket that was dialled private (PROTOCOL.md section 13). A handshake
+// costs more than all else in a link's beginning, and is left where it is when overtaken
+// ends.
+func (m *Mesh) enter(raw net.Conn, addr netip.AddrPort, overtaken context.Context) (net.Conn, error) {
+	var conn *secure.Conn
+	err := overtaken.Err()
 	if err == nil {
-		return conn, nil
+		stop := context.AfterFunc(overtaken, func() { raw.Close() })
+		raw.SetDeadline(time.Now().Add(handshakeTime))
+		if conn, err = m.cfg.Guard.Client(raw); err == nil && stop() {
+			return conn, nil
+		}
+		stop()
+	}
+	if overtaken.Err() != nil && m.ctx.Err() == nil {
+		return nil, &answer{code: link.CodeDuplicate, err: errDuplicate}
 	}
 	code := link.Code(0)
 	switch {

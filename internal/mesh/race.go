@@ -24,6 +24,9 @@ const (
 	// end before others are tried. It waits for a process then, which may be
 	// busy, and bytes that are lost the kernel repeats sooner.
 	patience = time.Second
+	// privacy is patience where the socket has to be made private first, which
+	// costs so much that doing it twice makes a busy machine busier.
+	privacy = 3 * time.Second
 	// sockets is how many one address gets in one race, and hedged how many
 	// addresses get more than one.
 	sockets = 3
@@ -187,6 +190,16 @@ func (r *contest) established() {
 	defer r.mu.Unlock()
 	if !r.won {
 		r.arm(patience)
+	}
+}
+
+// hold says that the socket that is established will take its time, and that another
+// would take as long: it has to be made private.
+func (r *contest) hold() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.won {
+		r.arm(privacy)
 	}
 }
 

@@ -19,6 +19,10 @@ const (
 	// the end; the figures only make two links at once rare.
 	graceSmaller = 10 * time.Millisecond // we have the smaller ID
 	graceLarger  = 50 * time.Millisecond
+	// The same where handshakes are dear, and there also for those that announce
+	// themselves, as long as this node is new itself.
+	graceDear = 100 * time.Millisecond
+	youth     = 2 * time.Second
 
 	// No target that has never answered is dialled more often than this,
 	// whatever discovery says of it.

@@ -190,6 +190,36 @@ func TestGrace(t *testing.T) {
 	}
 }
 
+// Where handshakes are dear, and only there, two nodes that are both new and hear of each
+// other do not both dial at once. A newcomer is not kept waiting by those that are not.
+func TestGraceWhereHandshakesAreDear(t *testing.T) {
+	for _, test := range []struct {
+		id    link.ID
+		dear  bool
+		age   time.Duration
+		grace time.Duration
+	}{
+		{"FFFF", true, 0, graceDear},
+		{"1", true, 0, 0},
+		{"FFFF", false, 0, 0},
+		{"FFFF", true, youth, 0},
+	} {
+		c, d := dialler()
+		c.id, c.dear, c.born = test.id, test.dear, now.Add(-test.age)
+		c.found(now, candidate(1))
+		if test.grace > 0 {
+			c.run(now.Add(test.grace - 1))
+			if early := d.take(); len(early) != 0 {
+				t.Errorf("%+v: dials at once", test)
+			}
+		}
+		c.run(now.Add(test.grace))
+		if len(d.take()) != 1 {
+			t.Errorf("%+v: does not dial then", test)
+		}
+	}
+}
+
 // Where coming again soon is of no use, the next attempt waits.
 func TestAnswersThatPutTheNextAttemptOff(t *testing.T) {
 	for code, long := range map[link.Code]bool{

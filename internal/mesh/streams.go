@@ -311,7 +311,7 @@ func (m *Mesh) callStream(ctx context.Context, w way, mode link.StreamMode, nonc
 	first := link.AppendStreamRequest(link.AppendPreface(nil, link.KindStream), req)
 	lost := context.Canceled // what became of an attempt that has won
 	err = race(ctx, w.addrs, &m.room, func(attempt context.Context, a netip.AddrPort, r *contest) error {
-		c, keep, err := m.dial(attempt, a, r)
+		c, keep, err := m.dial(attempt, m.ctx, a, r)
 		if err != nil {
 			return err
 		}

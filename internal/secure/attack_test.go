@@ -179,11 +179,7 @@ func TestRoutedToItself(t *testing.T) {
 // Whoever has seen a member's certificate cannot use it, nor claim its ID.
 func TestAMembersIdentityCannotBeBorrowed(t *testing.T) {
 	member := guard(t, Options{ID: "A"})
-	cs, err := member.configs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate := cs.client.Certificates[0].Certificate
+	certificate := member.configs.client.Certificates[0].Certificate
 	t.Run("its certificate", func(t *testing.T) {
 		config, _ := stranger(t)
 		config = config.Clone()
@@ -206,12 +202,11 @@ func TestAMembersIdentityCannotBeBorrowed(t *testing.T) {
 		go func() { done <- server(guard(t, Options{ID: "B"}), a) }()
 		g := guard(t, Options{ID: "C"})
 		s := &socket{Conn: d, quota: g.quota}
-		cs, _ := g.configs()
-		c := &Conn{socket: s, tls: tls.Client(s, cs.client)}
+		c := &Conn{socket: s, tls: tls.Client(s, g.configs.client)}
 		if err := c.tls.Handshake(); err != nil {
 			t.Fatal(err)
 		}
-		tr, err := g.transcript(c, cs, true)
+		tr, err := g.transcript(c, true)
 		if err != nil {
 			t.Fatal(err)
 		}

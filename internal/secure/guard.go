@@ -14,7 +14,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"sync/atomic"
 )
 
@@ -65,30 +64,33 @@ type Options struct {
 type Guard struct {
 	name, id string
 	keys     atomic.Pointer[[]key]
-	quota    int
-	own      *tls.Config // the program's, completed; nil: makeConfigs fills the others
-	configs  func() (*configs, error)
+	quota    int  // bytes that a stranger may send
+	owns     bool // the certificates are the program's own
+	configs  *configs
 }
 
-// configs are those of TLS for both roles, and the hash of the own key.
+// configs are those of TLS for both roles, and the hash of the own key where the node has
+// made it.
 type configs struct {
 	client, server *tls.Config
 	self           keyHash
 }
 
-// New returns a guard. It makes no key before it is needed.
+// New returns a guard.
 func New(o Options) (*Guard, error) {
-	g := &Guard{name: o.Name, id: o.ID, quota: strangerBytes, configs: sync.OnceValues(makeConfigs)}
 	if len(o.Secrets) == 0 && o.TLS == nil {
 		return nil, errors.New("neither a secret nor certificates")
 	}
+	g := &Guard{name: o.Name, id: o.ID, quota: strangerBytes}
+	var err error
 	if o.TLS != nil {
-		c, err := completeConfigs(o.TLS)
-		if err != nil {
-			return nil, err
-		}
-		g.own, g.quota = o.TLS, strangerBytesOwns
-		g.configs = func() (*configs, error) { return c, nil }
+		g.owns, g.quota = true, strangerBytesOwns
+		g.configs, err = completeConfigs(o.TLS)
+	} else {
+		g.configs, err = makeConfigs()
+	}
+	if err != nil {
+		return nil, err
 	}
 	g.SetSecrets(o.Secrets)
 	return g, nil
@@ -103,12 +105,8 @@ func (g *Guard) SetSecrets(secrets [][]byte) {
 // Client makes a socket that this side has dialled private. The caller has set a
 // deadline, and closes conn if there is an error.
 func (g *Guard) Client(conn net.Conn) (*Conn, error) {
-	cs, err := g.configs()
-	if err != nil {
-		return nil, err
-	}
-	config := cs.client
-	if g.own != nil && config.ServerName == "" && !config.InsecureSkipVerify {
+	config := g.configs.client
+	if g.owns && config.ServerName == "" && !config.InsecureSkipVerify {
 		config = config.Clone()
 		config.ServerName = hostOf(conn.RemoteAddr())
 	}
@@ -117,7 +115,7 @@ func (g *Guard) Client(conn net.Conn) (*Conn, error) {
 	if err := c.tls.Handshake(); err != nil {
 		return nil, clientError(err)
 	}
-	if err := g.dial(c, cs); err != nil {
+	if err := g.dial(c); err != nil {
 		return nil, clientError(err)
 	}
 	s.quota = unlimited
@@ -127,16 +125,12 @@ func (g *Guard) Client(conn net.Conn) (*Conn, error) {
 // Server is Client for a socket that has come in. An ErrOpen or ErrForeign has been
 // answered.
 func (g *Guard) Server(conn net.Conn) (*Conn, error) {
-	cs, err := g.configs()
-	if err != nil {
-		return nil, err
-	}
 	s := &socket{Conn: conn, quota: g.quota}
-	c := &Conn{socket: s, tls: tls.Server(s, cs.server)}
+	c := &Conn{socket: s, tls: tls.Server(s, g.configs.server)}
 	if err := c.tls.Handshake(); err != nil {
 		return nil, serverError(conn, err)
 	}
-	if err := g.accept(c, cs); err != nil {
+	if err := g.accept(c); err != nil {
 		return nil, err
 	}
 	s.quota = unlimited
@@ -144,9 +138,9 @@ func (g *Guard) Server(conn net.Conn) (*Conn, error) {
 }
 
 // dial is the dialler's side of the proofs.
-func (g *Guard) dial(c *Conn, cs *configs) error {
+func (g *Guard) dial(c *Conn) error {
 	keys := *g.keys.Load()
-	t, err := g.transcript(c, cs, true)
+	t, err := g.transcript(c, true)
 	if err != nil {
 		return err
 	}
@@ -181,12 +175,12 @@ func (g *Guard) dial(c *Conn, cs *configs) error {
 }
 
 // accept is the acceptor's side of the proofs.
-func (g *Guard) accept(c *Conn, cs *configs) error {
+func (g *Guard) accept(c *Conn) error {
 	var first [MaxSecrets * proofLen]byte
 	if _, err := io.ReadFull(c.tls, first[:]); err != nil {
 		return err
 	}
-	t, err := g.transcript(c, cs, false)
+	t, err := g.transcript(c, false)
 	if err != nil {
 		return err
 	}
@@ -210,7 +204,7 @@ func (g *Guard) accept(c *Conn, cs *configs) error {
 }
 
 // transcript returns what the proofs on c are bound to.
-func (g *Guard) transcript(c *Conn, cs *configs, dialler bool) (*transcript, error) {
+func (g *Guard) transcript(c *Conn, dialler bool) (*transcript, error) {
 	state := c.tls.ConnectionState()
 	t := &transcript{name: g.name}
 	exported, err := state.ExportKeyingMaterial(exporterLabel, nil, len(t.exporter))
@@ -218,8 +212,8 @@ func (g *Guard) transcript(c *Conn, cs *configs, dialler bool) (*transcript, err
 		return nil, err
 	}
 	copy(t.exporter[:], exported)
-	if g.own == nil {
-		t.client, t.server = cs.self, hashKey(state.PeerCertificates[0])
+	if !g.owns {
+		t.client, t.server = g.configs.self, hashKey(state.PeerCertificates[0])
 		if !dialler {
 			t.client, t.server = t.server, t.client
 		}
