@@ -498,7 +498,7 @@ func (s *socket) timeout() {
 
 // arrived takes bytes, or the end of the stream.
 func (s *socket) arrived(g segment) {
-	if s.closed && len(g.data) > 0 { // nobody will ever read them
+	if s.closed && len(g.data) > 0 && g.seq+uint64(len(g.data)) > s.rcv { // nobody will ever read them
 		s.host.refuse(g, s.zone)
 		s.abort(syscall.ECONNRESET)
 		return

@@ -8,6 +8,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -67,6 +68,8 @@ func chat(ctx context.Context, cfg tcpnet.Config, in io.Reader, out io.Writer) e
 			switch e := e.(type) {
 			case tcpnet.Joined:
 				screen.show("* %s is here", e.Conn.Peer().Label)
+			case tcpnet.Dropped:
+				screen.show("* %s is too slow, and has missed something", e.Conn.Peer().Label)
 			case tcpnet.Left:
 				screen.show("* %s has left: %v", e.Conn.Peer().Label, e.Reason)
 			case tcpnet.Rejected:
@@ -100,15 +103,12 @@ func chat(ctx context.Context, cfg tcpnet.Config, in io.Reader, out io.Writer) e
 	return err
 }
 
-// say sends a line to everybody. Who does not read is not waited for long.
+// say sends a line to everybody. Nobody is waited for: a peer that does not read
+// misses what does not fit into its queue.
 func say(node *tcpnet.Node, text string) {
-	l := line{Text: text, Sent: time.Now()}
-	for _, c := range node.Connections() {
-		c.SetWriteDeadline(time.Now().Add(time.Second))
-		if err := message.WriteJSON(c, l); err != nil {
-			c.Close() // half a message may have left; there will be another connection
-		}
-	}
+	var whole bytes.Buffer
+	message.WriteJSON(&whole, line{Text: text, Sent: time.Now()}) // to memory: it cannot fail
+	node.Broadcast(whole.Bytes())
 }
 
 // hear shows what a peer says, until the connection ends.

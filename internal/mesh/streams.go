@@ -177,8 +177,7 @@ func (m *Mesh) DialStream(ctx context.Context, id link.ID, service string) (*Str
 		if err != nil {
 			return nil, err
 		}
-		conn, err := m.openStream(ctx, w, service)
-		var a *answer
+		conn, again, err := m.openStream(ctx, w, service)
 		switch {
 		case err == nil:
 			return m.newStream(conn, w, service), nil
@@ -188,7 +187,7 @@ func (m *Mesh) DialStream(ctx context.Context, id link.ID, service string) (*Str
 			return nil, fmt.Errorf("%w (%v)", context.Cause(ctx), err)
 		case decisive(err):
 			return nil, err
-		case errors.As(err, &a) && a.code == link.CodeBusy:
+		case again:
 			wait := time.NewTimer(busyRetry)
 			select {
 			case <-wait.C:
@@ -209,8 +208,8 @@ func (m *Mesh) newStream(conn net.Conn, w way, service string) *Stream {
 }
 
 // openStream opens a stream by the best of the two ways, or by the other if that
-// fails or takes its time.
-func (m *Mesh) openStream(ctx context.Context, w way, service string) (net.Conn, error) {
+// fails or takes its time. If both fail, it says whether they may do better again.
+func (m *Mesh) openStream(ctx context.Context, w way, service string) (conn net.Conn, again bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(w.path.ctx, cancel)()
@@ -258,7 +257,6 @@ func (m *Mesh) openStream(ctx context.Context, w way, service string) (net.Conn,
 	}
 	late := time.NewTimer(delay)
 	defer late.Stop()
-	var conn net.Conn
 	var failed error
 	for running > 0 {
 		select {
@@ -266,6 +264,9 @@ func (m *Mesh) openStream(ctx context.Context, w way, service string) (net.Conn,
 			other()
 		case o := <-outcomes:
 			running--
+			if o.err != nil && passes(o.err) {
+				again = true
+			}
 			switch {
 			case o.err == nil:
 				conn = o.conn
@@ -285,9 +286,19 @@ func (m *Mesh) openStream(ctx context.Context, w way, service string) (net.Conn,
 		}
 	}
 	if conn != nil {
-		return conn, nil
+		return conn, false, nil
 	}
-	return nil, failed
+	return nil, again, failed
+}
+
+// passes reports whether an attempt has failed for a reason that may be gone soon, such
+// as packets that were lost.
+func passes(err error) bool {
+	var a *answer
+	if errors.As(err, &a) {
+		return a.code == link.CodeBusy
+	}
+	return !definite(err) && !errors.Is(err, context.Canceled)
 }
 
 // decisive reports whether an attempt has got an answer that any other would get, too.
@@ -426,7 +437,7 @@ func (m *Mesh) gotNoDial(id link.LinkID, n link.NoDial) {
 	}
 	err := streamError(n.Code)
 	if n.Code == link.CodeCannotDial {
-		err = fmt.Errorf("the peer was asked to connect and cannot: %q", n.Text)
+		err = &answer{n.Code, fmt.Errorf("the peer was asked to connect and cannot: %q", n.Text), Peer{}}
 	}
 	m.streams.asks.refuse(id, n.Nonce, err)
 }
@@ -554,6 +565,7 @@ func (m *Mesh) acceptStream(conn net.Conn) (st *Stream, deliver func(*Stream), e
 	challenge := link.NewNonce()
 	proof := w.secret.ProveAnswer(req.Nonce, challenge)
 	answer := append(append([]byte{link.Accepted}, challenge[:]...), proof[:]...)
+	conn.SetDeadline(time.Now().Add(handshakeTime)) // they know the link's secret
 	if _, err = conn.Write(answer); err == nil {
 		_, err = io.ReadFull(conn, proof[:])
 	}
