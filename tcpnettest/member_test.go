@@ -332,9 +332,8 @@ func (r *run) read(c *tcpnet.Conn) (s *stream, err error) {
 	s.mu.Unlock()
 	b := make([]byte, 2048)
 	for {
-		if r.m.isSlow() {
-			w.pause(time.Second, c.Context())
-			continue
+		if r.m.isSlow() && w.pause(time.Second, c.Context()) {
+			continue // what a connection has brought that has ended is read at once
 		}
 		n, err := c.Read(b)
 		for i, x := range b[:n] {
