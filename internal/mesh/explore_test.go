@@ -335,9 +335,9 @@ func most() int {
 	}
 }
 
-// Every interleaving of what can happen to a pair of nodes is tried, in a number
-// of scenarios, on the real core: no split, no double, no zero, no livelock, and
-// agreement always within reach.
+// Every interleaving of what can happen to a pair of nodes, and of a little of what
+// can happen to three, is tried, in a number of scenarios, on the real core: no
+// split, no double, no zero, no livelock, and agreement always within reach.
 func TestExplore(t *testing.T) {
 	total := make(chan int, 1)
 	total <- 0

@@ -46,7 +46,12 @@ func (sc *scenario) mortal(host int) bool { return sc.only == 0 || sc.only == ho
 // good reports whether the nodes agree as they should.
 func (sc *scenario) good(w *world) bool {
 	if !sc.duplicates {
-		return w.agree(0, 1)
+		for _, p := range sc.pairs() {
+			if !w.agree(p[0], p[1]) {
+				return false
+			}
+		}
+		return true
 	}
 	// The first of two with one ID keeps its place, and everyone has been told.
 	for _, n := range w.nodes {
@@ -57,7 +62,33 @@ func (sc *scenario) good(w *world) bool {
 	return w.agree(0, 1) != w.agree(0, 2)
 }
 
-func (sc *scenario) aware(w *world) bool { return !sc.duplicates && w.knows(0, 1) }
+// aware reports whether of every two nodes that do not agree one who can do
+// something about it knows.
+func (sc *scenario) aware(w *world) bool {
+	if sc.duplicates {
+		return false
+	}
+	some := false
+	for _, p := range sc.pairs() {
+		if !w.agree(p[0], p[1]) {
+			if !w.knows(p[0], p[1]) {
+				return false
+			}
+			some = true
+		}
+	}
+	return some
+}
+
+// pairs are every two nodes.
+func (sc *scenario) pairs() (ps [][2]int) {
+	for i := range sc.ids {
+		for j := range i {
+			ps = append(ps, [2]int{j, i})
+		}
+	}
+	return ps
+}
 
 // pair is A and B, who learn of each other.
 func pair(name string, b budget, change func(*scenario)) *scenario {
@@ -74,6 +105,13 @@ func twins(name string, ids []link.ID, known bool, b budget) *scenario {
 		name: name, ids: ids, duplicates: true, undisturbed: true, budget: b,
 		learns: [][]bool{{false, known, known}, {true, false, false}, {true, false, false}},
 	}
+}
+
+// trio is A, B and C.
+func trio(name string, b budget, change func(*scenario)) *scenario {
+	sc := &scenario{name: name, ids: []link.ID{"A", "B", "C"}, learns: everyoneLearns(3), budget: b}
+	change(sc)
+	return sc
 }
 
 // scenarios are what is explored: all of them in each run of the tests, but those
@@ -97,6 +135,14 @@ func scenarios() []*scenario {
 		sc.learns, sc.seeds, sc.returns, sc.samePort = nobody, [][2]int{{1, 0}}, true, true
 	}
 	seedAndDiscovery := func(sc *scenario) { sc.seeds = [][2]int{{0, 1}, {1, 0}} }
+	// Of every two of three the one with the smaller ID learns of the other.
+	downhill := func(sc *scenario) {
+		sc.learns = [][]bool{{false, true, true}, {false, false, true}, {false, false, false}}
+	}
+	sharedSeed := func(sc *scenario) {
+		sc.learns = [][]bool{make([]bool, 3), make([]bool, 3), make([]bool, 3)}
+		sc.seeds = [][2]int{{0, 1}, {2, 1}}
+	}
 	deep := func(sc *scenario) *scenario { sc.deep = true; return sc }
 	return []*scenario{
 		pair("nothing goes wrong", budget{}, func(sc *scenario) { sc.undisturbed = true }),
@@ -156,6 +202,10 @@ func scenarios() []*scenario {
 		deep(twins("two with one larger ID, and a cut", []link.ID{"A", "B", "B"}, false, budget{cuts: 1})),
 		deep(twins("two with one larger ID", []link.ID{"A", "B", "B"}, true, budget{})),
 		deep(twins("two with one smaller ID", []link.ID{"B", "A", "A"}, true, budget{})),
+		trio("three", budget{}, downhill),
+		trio("three, two of them with the third as their seed", budget{}, sharedSeed),
+		deep(trio("three, and a restart of the largest", budget{kills: 1}, func(sc *scenario) { downhill(sc); sc.returns, sc.only = true, 3 })),
+		deep(trio("three, and a power cut of the largest", budget{powers: 1}, func(sc *scenario) { downhill(sc); sc.returns, sc.only = true, 3 })),
 		deep(pair("two power cuts", budget{powers: 2}, back)),
 		deep(pair("two restarts", budget{kills: 2}, func(sc *scenario) { sc.returns, sc.only = true, 1 })),
 		deep(pair("a restart and a cut", budget{kills: 1, cuts: 1}, back)),
