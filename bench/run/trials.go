@@ -16,12 +16,12 @@ import (
 // trials are the rows of docs/RELIABILITY.md, in its order.
 var trials = []trial{
 	{name: "kill", nodes: 10, rows: []row{
-		{fault: "kill -9, of 10: until all others were told", promise: "at once"},
-		{fault: "started again with the same ID: until all are connected, after it listens", promise: "at once"},
+		{fault: "kill -9, of 10: until all others were told", promise: "1 s"},
+		{fault: "started again with the same ID: until all are connected, after it listens", promise: "1 s"},
 	}, once: killed},
 	{name: "hang", nodes: 10, rows: []row{
-		{fault: "SIGSTOP, of 10: until all others were told", promise: "10 s (the time-out)"},
-		{fault: "SIGCONT: until all are connected", promise: "seconds"},
+		{fault: "SIGSTOP, of 10: until all others were told", promise: "the time-out, 10 s"},
+		{fault: "SIGCONT: until all are connected", promise: "5 s"},
 	}, once: hung(func(t *try) { t.members[0].signal(syscall.SIGSTOP) }, func(t *try) { t.members[0].signal(syscall.SIGCONT) })},
 	{name: "hiccup", nodes: 10, rows: []row{
 		{fault: "SIGSTOP for 6 s, of 10: connections lost", promise: "none", number: true},
@@ -29,8 +29,8 @@ var trials = []trial{
 	{name: "cut", nodes: 10, rows: cutRows("idle"), once: hung(unplugged(lab.NoCarrier), plugged)},
 	{name: "cut-busy", nodes: 10, rows: cutRows("busy"), busy: true, once: hung(unplugged(lab.NoCarrier), plugged)},
 	{name: "silence", nodes: 10, rows: []row{
-		{fault: "cable dead, which no one sees, of 10: until all others were told", promise: "10 s (the time-out)"},
-		{fault: "mended: until all are connected", promise: "seconds"},
+		{fault: "cable dead, which no one sees, of 10: until all others were told", promise: "the time-out, 10 s"},
+		{fault: "mended: until all are connected", promise: "5 s"},
 	}, once: hung(unplugged(lab.Silent), plugged)},
 	{name: "blink", nodes: 10, rows: []row{
 		{fault: "cable out for 3 s, idle, of 10: connections lost", promise: "none", number: true},
@@ -38,28 +38,28 @@ var trials = []trial{
 	{name: "blink-busy", nodes: 10, busy: true, rows: []row{
 		{fault: "cable out for 3 s, busy, of 10: connections lost", promise: "none", number: true},
 	}, once: harmless(3*time.Second, unplugged(lab.NoCarrier), plugged)},
-	{name: "split-2-10s", nodes: 10, rows: splitRows("5+5", "10 s"), once: apart(2, 10*time.Second)},
-	{name: "split-3-10s", nodes: 9, rows: splitRows("3+3+3", "10 s"), once: apart(3, 10*time.Second)},
-	{name: "split-2-120s", nodes: 10, rows: splitRows("5+5", "120 s"), once: apart(2, 120*time.Second)},
-	{name: "split-3-120s", nodes: 9, rows: splitRows("3+3+3", "120 s"), once: apart(3, 120*time.Second)},
+	{name: "split-2-10s", nodes: 10, rows: splitRows("5+5", "10 s", "5 s"), once: apart(2, 10*time.Second)},
+	{name: "split-3-10s", nodes: 9, rows: splitRows("3+3+3", "10 s", "5 s"), once: apart(3, 10*time.Second)},
+	{name: "split-2-120s", nodes: 10, rows: splitRows("5+5", "120 s", "10 s"), once: apart(2, 120*time.Second)},
+	{name: "split-3-120s", nodes: 9, rows: splitRows("3+3+3", "120 s", "10 s"), once: apart(3, 120*time.Second)},
 	{name: "interface", nodes: 10, rows: []row{
-		{fault: "interface removed, of 10: until all others were told", promise: "10 s (the time-out)"},
-		{fault: "made anew: until all are connected", promise: "seconds"},
+		{fault: "interface removed, of 10: until all others were told", promise: "the time-out, 10 s"},
+		{fault: "made anew: until all are connected", promise: "5 s"},
 	}, once: hung(
 		func(t *try) { t.lan.hosts[0].Ports()[0].Unplug() },
 		func(t *try) { t.lan.hosts[0].Plug(t.lan.middle) },
 	)},
 	{name: "address", nodes: 10, rows: []row{
-		{fault: "IPv4 address changed, of 10 that have no other: until all are connected by the new one", promise: "seconds"},
+		{fault: "IPv4 address changed, of 10 that have no other: until all are connected by the new one", promise: "5 s"},
 	}, hosts: onlyIPv4, once: renumbered},
 	{name: "second-interface", nodes: 3, rows: []row{
-		{fault: "second interface added: until connected with a node on that network", promise: "seconds"},
+		{fault: "second interface added: until connected with a node on that network", promise: "5 s"},
 	}, hosts: twoNetworks, once: secondInterface},
 	{name: "ipv6", nodes: 10, rows: []row{
-		{fault: "IPv6 link-local only, 10 start: until all are connected, after the last listens", promise: "at once"},
+		{fault: "IPv6 link-local only, 10 start: until all are connected, after the last listens", promise: "1 s"},
 	}, hosts: func(l *lan, n int) { l.plug(n, lab.NoIPv4) }, once: started},
 	{name: "docker", nodes: 10, rows: []row{
-		{fault: "docker0 with one address on every host, 10 start: until all are connected, after the last listens", promise: "at once"},
+		{fault: "docker0 with one address on every host, 10 start: until all are connected, after the last listens", promise: "1 s"},
 	}, hosts: func(l *lan, n int) {
 		l.plug(n)
 		for _, h := range l.hosts {
@@ -67,13 +67,13 @@ var trials = []trial{
 		}
 	}, once: started},
 	{name: "firewall-small", nodes: 10, rows: []row{
-		{fault: "inbound TCP blocked on the node with the smallest ID, 10 start: until all are connected, after the last listens", promise: "seconds"},
+		{fault: "inbound TCP blocked on the node with the smallest ID, 10 start: until all are connected, after the last listens", promise: "5 s"},
 	}, hosts: walled, node: idOfFirst("00"), once: started},
 	{name: "firewall-large", nodes: 10, rows: []row{
-		{fault: "inbound TCP blocked on the node with the largest ID, 10 start: the same", promise: "seconds"},
+		{fault: "inbound TCP blocked on the node with the largest ID, 10 start: the same", promise: "5 s"},
 	}, hosts: walled, node: idOfFirst("FF"), once: started},
 	{name: "no-multicast", nodes: 10, rows: []row{
-		{fault: "multicast blocked everywhere, one seed, which starts first of 10: until all are connected, after the last listens", promise: "seconds"},
+		{fault: "multicast blocked everywhere, one seed, which starts first of 10: until all are connected, after the last listens", promise: "5 s"},
 	}, hosts: func(l *lan, n int) {
 		l.plug(n)
 		for _, h := range l.hosts {
@@ -86,27 +86,27 @@ var trials = []trial{
 		return flags{more: []string{"-seed", t.lan.hosts[0].Addr().String() + ":4000"}}
 	}, once: started},
 	{name: "loss", nodes: 10, rows: []row{
-		{fault: "30 % of all frames lost, 10 start: until all are connected, after the last listens", promise: "a minute"},
+		{fault: "30 % of all frames lost, 10 start: until all are connected, after the last listens", promise: "60 s"},
 	}, hosts: func(l *lan, n int) { l.plug(n); l.Loss(30) }, once: started},
 	{name: "hundred", nodes: 100, rows: []row{
-		{fault: "100 nodes start at once: until all 4,950 pairs are connected, after the last listens", promise: "seconds"},
+		{fault: "100 nodes start at once: until all 4,950 pairs are connected, after the last listens", promise: "30 s"},
 	}, once: started},
 	{name: "descriptors", nodes: 9, rows: []row{
 		{fault: "no file descriptors left in one of 6: connections lost while 3 more start", promise: "none", number: true},
-		{fault: "there are some again: until all are connected", promise: "seconds"},
+		{fault: "there are some again: until all are connected", promise: "5 s"},
 	}, once: exhausted},
 }
 
 func cutRows(what string) []row {
 	return []row{
-		{fault: "cable out, " + what + ", of 10: until all others were told", promise: "10 s (the time-out)"},
-		{fault: "cable back, " + what + ": until all are connected", promise: "seconds"},
+		{fault: "cable out, " + what + ", of 10: until all others were told", promise: "the time-out, 10 s"},
+		{fault: "cable back, " + what + ": until all are connected", promise: "5 s"},
 	}
 }
 
-func splitRows(parts, away string) []row {
+func splitRows(parts, away, promise string) []row {
 	return []row{
-		{fault: "split " + parts + " for " + away + ", healed: until all are connected", promise: "seconds"},
+		{fault: "split " + parts + " for " + away + ", healed: until all are connected", promise: promise},
 		{fault: "the same: connections lost within the parts", promise: "none", number: true},
 	}
 }
