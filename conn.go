@@ -51,6 +51,7 @@ type Conn struct {
 	ended    atomic.Bool   // ctx is done
 	ending   atomic.Bool   // the peer's end of the stream was read
 	cut      atomic.Bool   // the stream has ended without one, in a private cluster
+	failing  atomic.Bool   // an error has ended it, which waits for its cause
 	reads    atomic.Uint64 // calls of Read since then
 	reading  atomic.Int32  // calls of WriteTo under way
 	finished chan struct{} // closed when the peer's end of the stream was read, or by Close
@@ -192,7 +193,10 @@ func (c *Conn) failed(err error) {
 	lost := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ETIMEDOUT) ||
 		errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, syscall.EHOSTUNREACH)
 	if lost && !c.ended.Load() {
-		c.link.Ended(ErrReset)
+		// A peer's program that closes before it has read all resets the
+		// connection, and its node tells by the link.
+		c.failing.Store(true)
+		c.node.endLater(c, ErrReset)
 	}
 }
 
@@ -246,7 +250,7 @@ func (c *Conn) shut(cause error) error {
 		c.out.close()
 		<-c.out.drained()
 		c.finish.Do(func() { close(c.finished) })
-		if cause == ErrClosed && c.ending.Load() && !c.ended.Load() {
+		if cause == ErrClosed && (c.ending.Load() || c.failing.Load()) && !c.ended.Load() {
 			// When a process ends, so do all its sockets, in any order. A
 			// program that closes at the end of the stream would be taken
 			// for the cause.
@@ -318,14 +322,22 @@ func (c *Conn) end(cause error) {
 	if !abrupt(cause) {
 		return
 	}
-	if t, ok := c.raw.(interface{ Abandon() }); ok {
+	abandon(c.raw)
+}
+
+// abandon gives up a socket whose other end is gone.
+func abandon(raw net.Conn) {
+	if t, ok := raw.(interface{ Abandon() }); ok {
 		t.Abandon()
-	} else if t, ok := c.raw.(interface{ CloseRead() error }); ok {
+	} else if t, ok := raw.(interface {
+		CloseRead() error
+		CloseWrite() error
+	}); ok {
 		// Wakes whoever waits for bytes that will not come. Linux keeps those
 		// that have; some other systems do not.
 		t.CloseRead()
-		closeWrite(c.raw)
+		t.CloseWrite()
 	} else {
-		c.raw.Close()
+		raw.Close()
 	}
 }

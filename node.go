@@ -572,7 +572,11 @@ func (p *program) Down(up *mesh.Connection, cause error) {
 	n.counters.left[wordFor(cause, leftReasons)]++
 	n.tellLocked(Left{c, cause})
 	n.changedLocked()
+	lost := n.streamsToLocked(c.peer.ID, cause)
 	n.mu.Unlock()
+	for _, s := range lost {
+		s.lose(cause)
+	}
 	if closed { // the program has closed it already, and waited for the cause
 		up.Ended(cause)
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -115,7 +116,7 @@ func (n *Node) DialContext(ctx context.Context, peer, service string) (net.Conn,
 // but the bytes of the two programs, in TLS if the cluster is private.
 //
 // A stream ends when either program closes it, when the network between the two or
-// the other's machine is gone (which the system notices in about Liveness.Timeout),
+// the other's machine is gone (which the node notices in about Liveness.Timeout),
 // or when either node is closed. It is not replaced by another.
 type Stream struct {
 	raw     net.Conn
@@ -126,6 +127,7 @@ type Stream struct {
 	finished chan struct{} // closed when the peer's end of the stream was read, or by Close
 	finish   sync.Once
 	close    sync.Once
+	lost     atomic.Pointer[error] // why, if the peer was lost
 }
 
 var _ interface {
@@ -134,6 +136,36 @@ var _ interface {
 	io.WriterTo
 	syscall.Conn
 } = (*Stream)(nil)
+
+// streamsToLocked returns the streams that end with the connection to a peer, for a
+// cause: those to one that is not there any more, which the system may take a quarter
+// of an hour to find out. It is called with mu held.
+func (n *Node) streamsToLocked(id ID, cause error) (all []*Stream) {
+	if !errors.Is(cause, ErrTimeout) && !errors.Is(cause, ErrRestarted) {
+		return nil
+	}
+	for s := range n.streams {
+		if s.peer.ID == id {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// lose ends a stream whose peer is gone. What has arrived can still be read.
+func (s *Stream) lose(cause error) {
+	s.lost.Store(&cause)
+	s.finish.Do(func() { close(s.finished) })
+	abandon(s.raw)
+}
+
+// failed says what the end of a read or write means.
+func (s *Stream) failed(op string, err error) error {
+	if cause := s.lost.Load(); cause != nil && err != nil {
+		return fmt.Errorf("tcpnet: %s: %w", op, *cause)
+	}
+	return err
+}
 
 // stream makes a Stream of one that is open, or returns nil if the node is closed.
 func (n *Node) stream(st *mesh.Stream) *Stream {
@@ -194,7 +226,7 @@ func (s *Stream) Read(b []byte) (int, error) {
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
 		s.finish.Do(func() { close(s.finished) })
 	}
-	return n, err
+	return n, s.failed("read", err)
 }
 
 // WriteTo writes all that the peer writes to w, without a copy where the system can
@@ -207,21 +239,29 @@ func (s *Stream) WriteTo(w io.Writer) (n int64, err error) {
 	}
 	if err == nil {
 		s.finish.Do(func() { close(s.finished) })
+		if s.lost.Load() != nil {
+			err = io.EOF
+		}
 	}
-	return n, err
+	return n, s.failed("read", err)
 }
 
 // Write writes to the peer. It returns when the system has taken the bytes. In a
 // private cluster no Write succeeds after one that has failed, also by a deadline.
-func (s *Stream) Write(b []byte) (int, error) { return s.raw.Write(b) }
+func (s *Stream) Write(b []byte) (int, error) {
+	n, err := s.raw.Write(b)
+	return n, s.failed("write", err)
+}
 
 // ReadFrom writes all of r to the peer, without a copy where the system can (see
 // [net.TCPConn.ReadFrom]), except in a private cluster.
 func (s *Stream) ReadFrom(r io.Reader) (int64, error) {
 	if t, ok := s.raw.(io.ReaderFrom); ok {
-		return t.ReadFrom(r)
+		n, err := t.ReadFrom(r)
+		return n, s.failed("write", err)
 	}
-	return io.Copy(struct{ io.Writer }{s.raw}, r)
+	n, err := io.Copy(struct{ io.Writer }{s.raw}, r)
+	return n, s.failed("write", err)
 }
 
 // CloseWrite tells the peer that nothing more will be written. What it writes can

@@ -5,29 +5,25 @@ import (
 	"time"
 )
 
-// keepsAlive is a socket of the system's or of a simulated network.
-type keepsAlive interface {
-	SetKeepAliveConfig(net.KeepAliveConfig) error
-}
-
-// keepAlive probes a silent connection as often as the link is pinged once it has
-// been silent for the link's time-out, in whole seconds as kernels want them. The
-// link notices first; this is for the rare case that only this socket is dead.
-func keepAlive(t keepsAlive, interval, timeout time.Duration) {
-	t.SetKeepAliveConfig(net.KeepAliveConfig{
-		Enable:   true,
-		Idle:     max(timeout, time.Second),
-		Interval: max(interval, time.Second),
-		Count:    3,
-	})
-}
-
-// tuneOther is tune for what is no socket of the system's.
-func tuneOther(conn net.Conn, interval, timeout time.Duration) {
-	if t, ok := conn.(keepsAlive); ok {
-		keepAlive(t, interval, timeout)
-	}
-	if t, ok := conn.(interface{ SetUserTimeout(time.Duration) error }); ok {
-		t.SetUserTimeout(timeout)
+// tune makes the kernel notice, in about the time that the link takes, that nobody is
+// at the other end of a silent connection: it is probed as often as the link is
+// pinged once it has been silent for the link's time-out, in whole seconds as kernels
+// want them. The link notices first; this is for the rare case that only this socket
+// is dead.
+//
+// There is no limit on how long bytes wait for their acknowledgement. Linux has one,
+// TCP_USER_TIMEOUT, but it also counts the time for which a living peer does not read
+// and its window is closed. When the peer is gone, the link tells.
+func tune(conn net.Conn, interval, timeout time.Duration) {
+	// A *net.TCPConn, or one of a simulated network.
+	if t, ok := bare(conn).(interface {
+		SetKeepAliveConfig(net.KeepAliveConfig) error
+	}); ok {
+		t.SetKeepAliveConfig(net.KeepAliveConfig{
+			Enable:   true,
+			Idle:     max(timeout, time.Second),
+			Interval: max(interval, time.Second),
+			Count:    3,
+		})
 	}
 }
