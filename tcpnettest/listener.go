@@ -106,5 +106,10 @@ func (l *listener) closeLocked() {
 		s.reset()
 	}
 	l.queue = nil
+	for _, s := range h.socketsInOrder() {
+		if s.listener == l && s.state == synReceived {
+			s.vanish()
+		}
+	}
 	l.ready.Broadcast()
 }

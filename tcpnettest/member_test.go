@@ -185,7 +185,7 @@ func (r *run) judge(c *tcpnet.Conn, reason error) {
 	case errors.Is(reason, tcpnet.ErrLeft):
 		ok = gone && peer.graceful
 	case errors.Is(reason, tcpnet.ErrRestarted):
-		ok = gone
+		ok = gone || w.hadTwin(peer.m.id)
 	case errors.Is(reason, tcpnet.ErrReset):
 		ok = gone || disturbed
 	case errors.Is(reason, tcpnet.ErrTimeout), errors.Is(reason, tcpnet.ErrReplaced):

@@ -23,7 +23,7 @@ func TestSchedules(t *testing.T) {
 	begin := time.Now()
 	for i := range *schedules {
 		s := newSchedule(*scheduleSeed + uint64(i))
-		watchdog := time.AfterFunc(2*time.Minute, func() { panic(fmt.Sprintf("schedule %d hangs", s.seed)) })
+		watchdog := time.AfterFunc(time.Minute, func() { panic(fmt.Sprintf("schedule %d hangs", s.seed)) })
 		w := carryOut(t, s, nil)
 		watchdog.Stop()
 		if len(w.violations) > 0 {

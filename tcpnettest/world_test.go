@@ -38,6 +38,7 @@ type world struct {
 	shakenAll  time.Duration
 	trouble    int // global faults that last
 	local      map[*Host]int
+	twins      map[tcpnet.ID]bool
 	stopped    bool // no more faults
 	settled    time.Duration
 	dials      int // the most by one host in a sample
@@ -61,7 +62,7 @@ const (
 
 // carryOut runs a schedule and returns what was wrong, and what happened.
 func carryOut(t *testing.T, s schedule, wire func(string)) (w *world) {
-	w = &world{s: s, wire: wire, closes: map[[2]int]bool{}, shaken: map[*Host]time.Duration{}, local: map[*Host]int{}}
+	w = &world{s: s, wire: wire, closes: map[[2]int]bool{}, shaken: map[*Host]time.Duration{}, local: map[*Host]int{}, twins: map[tcpnet.ID]bool{}}
 	w.base = runtime.NumGoroutine()
 	defer func() {
 		if r := recover(); r != nil {
@@ -396,6 +397,9 @@ func (w *world) do(st step) {
 // twin is a node with another's ID on a host for a while.
 func (w *world) twin(id tcpnet.ID, h *Host, d time.Duration) {
 	over := w.shake()
+	w.mu.Lock()
+	w.twins[id] = true
+	w.mu.Unlock()
 	m := &member{w: w, host: h, id: id, extra: true, rejects: map[tcpnet.ID]int{}}
 	m.join()
 	time.Sleep(d)
@@ -416,6 +420,12 @@ func (w *world) detach(h *Host, wait func()) {
 	wait()
 	h.Attach(p.sw)
 	over()
+}
+
+func (w *world) hadTwin(id tcpnet.ID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.twins[id]
 }
 
 func (w *world) closeConn(r *run, c *tcpnet.Conn) {

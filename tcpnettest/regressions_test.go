@@ -1,0 +1,97 @@
+package tcpnettest_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"example.com/tcpnet"
+	"example.com/tcpnet/tcpnettest"
+)
+
+// What the schedules have found, each with the fewest events that show it.
+
+// couple joins two nodes and returns their connections.
+func couple(t *testing.T, a, b *tcpnettest.Host) (na, nb *tcpnet.Node, ca, cb *tcpnet.Conn) {
+	t.Helper()
+	na, nb = a.Join(tcpnet.Config{}), b.Join(tcpnet.Config{})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ca, err := na.Accept(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cb, err = nb.Accept(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return na, nb, ca, cb
+}
+
+// A program that closes a connection with bytes in it that it has not read resets it.
+// The peer was told that the process or the network was gone, if the reset was faster
+// than the word over the link.
+func TestCloseWithUnreadBytesIsToldAsClosed(t *testing.T) {
+	for seed := range uint64(10) {
+		tcpnettest.RunSeed(t, seed, func(t *testing.T, lan *tcpnettest.LAN) {
+			_, _, ca, cb := couple(t, lan.Host("a"), lan.Host("b"))
+			ca.Write([]byte("unread"))
+			time.Sleep(time.Millisecond)
+			cb.Close()
+			ca.Read(make([]byte, 1)) // the reset, or the end
+			ca.Close()
+			<-ca.Context().Done()
+			if err := context.Cause(ca.Context()); !errors.Is(err, tcpnet.ErrClosed) {
+				t.Errorf("the other program's close is told as: %v", err)
+			}
+		})
+	}
+}
+
+// Bytes that wait for a living peer's program to read are no reason to end a
+// connection or a stream, for however long; bytes that nobody acknowledges are.
+func TestStreamsOfASlowAndOfALostPeer(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b := lan.Host("a"), lan.Host("b")
+		na, nb, ca, _ := couple(t, a, b)
+		ln, err := nb.Listen("slow")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := na.DialContext(t.Context(), string(nb.ID()), "slow")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if _, err := ln.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		failed := make(chan error, 2)
+		for _, conn := range []net.Conn{ca, s} {
+			go func() {
+				_, err := conn.Write(make([]byte, 10<<20))
+				failed <- err
+			}()
+		}
+		select {
+		case err := <-failed:
+			t.Fatalf("a write to one who does not read: %v", err)
+		case <-time.After(10 * time.Hour):
+		}
+		lan.Cut(a, b)
+		begin := time.Now()
+		first, second := <-failed, <-failed
+		if took := time.Since(begin); took < 6*time.Second || took > 11*time.Second {
+			t.Errorf("noticed after %v", took)
+		}
+		for _, err := range []error{first, second} {
+			if err == nil {
+				t.Error("a write to one who is gone was fine")
+			}
+		}
+		if _, err := s.Read(make([]byte, 1)); !errors.Is(err, tcpnet.ErrTimeout) {
+			t.Errorf("read from a stream whose peer is gone: %v", err)
+		}
+	})
+}
