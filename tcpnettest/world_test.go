@@ -563,6 +563,11 @@ func (w *world) sample(stop <-chan struct{}) {
 // end ends all nodes and looks at what is left.
 func (w *world) end() {
 	n := w.s.members
+	for _, st := range w.s.steps {
+		if st.op == opTwin {
+			n++
+		}
+	}
 	if limit := 200 + 40*n + 12*n*n; w.goroutines > limit {
 		w.violation("goroutines", "%d, more than %d", w.goroutines, limit)
 	}
