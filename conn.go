@@ -56,7 +56,7 @@ type Conn struct {
 	reading  atomic.Int32  // calls of WriteTo under way
 	finished chan struct{} // closed when the peer's end of the stream was read, or by Close
 	finish   sync.Once
-	close    sync.Once
+	closing  atomic.Bool
 	linger   *time.Timer // guarded by node.mu
 	verdict  *time.Timer // guarded by node.mu: until the cause of the end is known
 }
@@ -239,27 +239,27 @@ func (c *Conn) Close() error { return c.shut(ErrClosed) }
 
 // shut closes the connection for a cause of this node's own.
 func (c *Conn) shut(cause error) error {
-	err := net.ErrClosed
-	c.close.Do(func() {
-		if cause == ErrClosed {
-			c.out.lastWords()
-		} else {
-			hurry(c.raw, 0)
-		}
-		err = c.raw.Close()
-		c.out.close()
-		<-c.out.drained()
-		c.finish.Do(func() { close(c.finished) })
-		if cause == ErrClosed && (c.ending.Load() || c.failing.Load()) && !c.ended.Load() {
-			// When a process ends, so do all its sockets, in any order. A
-			// program that closes at the end of the stream would be taken
-			// for the cause.
-			c.node.endLater(c, ErrClosed)
-		} else {
-			c.link.Ended(cause)
-		}
-		c.node.forget(c)
-	})
+	if !c.closing.CompareAndSwap(false, true) {
+		return net.ErrClosed
+	}
+	if cause == ErrClosed {
+		c.out.lastWords()
+	} else {
+		hurry(c.raw, 0)
+	}
+	err := c.raw.Close()
+	c.out.close()
+	<-c.out.drained()
+	c.finish.Do(func() { close(c.finished) })
+	if cause == ErrClosed && (c.ending.Load() || c.failing.Load()) && !c.ended.Load() {
+		// When a process ends, so do all its sockets, in any order. A
+		// program that closes at the end of the stream would be taken
+		// for the cause.
+		c.node.endLater(c, ErrClosed)
+	} else {
+		c.link.Ended(cause)
+	}
+	c.node.forget(c)
 	return err
 }
 

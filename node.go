@@ -37,10 +37,14 @@ type Node struct {
 	network atomic.Pointer[network]
 	done    chan struct{} // closed when nothing is left running
 
-	live        atomic.Pointer[[]*Conn] // what Connections returns; nil: has to be made anew
-	senders     sync.WaitGroup          // goroutines of connections
-	closing     sync.Once
-	withdrawing sync.Once
+	live    atomic.Pointer[[]*Conn] // what Connections returns; nil: has to be made anew
+	senders sync.WaitGroup          // goroutines of connections
+
+	// No sync.Once: who waits for another's call must wait on a channel, because
+	// virtual time (testing/synctest) stands still while one waits for a mutex.
+	closing     atomic.Bool
+	withdrawing atomic.Bool
+	withdrawn   chan struct{}
 
 	mu       sync.Mutex // guards what follows
 	sessions []io.Closer
@@ -78,17 +82,18 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("tcpnet: join %q: %w", cfg.Name, err)
 	}
 	n := &Node{
-		cfg:     cfg,
-		host:    host,
-		guard:   guard,
-		secrets: secrets,
-		done:    make(chan struct{}),
-		conns:   make(map[ID]*Conn),
-		all:     make(map[*Conn]struct{}),
-		streams: make(map[*Stream]struct{}),
-		changed: make(chan struct{}),
-		subs:    make(map[*subscription]struct{}),
-		foreign: make(map[string]discovery.Foreign),
+		cfg:       cfg,
+		host:      host,
+		guard:     guard,
+		secrets:   secrets,
+		done:      make(chan struct{}),
+		withdrawn: make(chan struct{}),
+		conns:     make(map[ID]*Conn),
+		all:       make(map[*Conn]struct{}),
+		streams:   make(map[*Stream]struct{}),
+		changed:   make(chan struct{}),
+		subs:      make(map[*subscription]struct{}),
+		foreign:   make(map[string]discovery.Foreign),
 
 		counters: newCounters(),
 	}
@@ -429,21 +434,24 @@ func (n *Node) finishConn(ctx context.Context, c *Conn) {
 
 // withdraw ends discovery. All calls return when that is done.
 func (n *Node) withdraw() {
-	n.withdrawing.Do(func() {
-		n.mu.Lock()
-		sessions := n.sessions
-		n.sessions = nil
-		n.mu.Unlock()
-		var wg sync.WaitGroup
-		for _, s := range sessions {
-			wg.Go(func() {
-				if err := s.Close(); err != nil {
-					n.cfg.Logger.Warn("discovery did not end well", "err", err)
-				}
-			})
-		}
-		wg.Wait()
-	})
+	if !n.withdrawing.CompareAndSwap(false, true) {
+		<-n.withdrawn
+		return
+	}
+	defer close(n.withdrawn)
+	n.mu.Lock()
+	sessions := n.sessions
+	n.sessions = nil
+	n.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, s := range sessions {
+		wg.Go(func() {
+			if err := s.Close(); err != nil {
+				n.cfg.Logger.Warn("discovery did not end well", "err", err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // closeTime is how long Close waits for room in a connection to say that it ends, in a
@@ -454,7 +462,7 @@ const closeTime = 100 * time.Millisecond
 // of the node is left running, except for Handlers that have not returned. Further
 // calls wait for the first and return nil.
 func (n *Node) Close() error {
-	n.closing.Do(func() {
+	if n.closing.CompareAndSwap(false, true) {
 		n.withdraw()
 		n.unwatch()
 		n.memory.end()
@@ -486,7 +494,7 @@ func (n *Node) Close() error {
 		closed.Wait()
 		n.senders.Wait()
 		close(n.done)
-	})
+	}
 	<-n.done
 	return nil
 }

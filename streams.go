@@ -126,7 +126,7 @@ type Stream struct {
 
 	finished chan struct{} // closed when the peer's end of the stream was read, or by Close
 	finish   sync.Once
-	close    sync.Once
+	closing  atomic.Bool
 	lost     atomic.Pointer[error] // why, if the peer was lost
 }
 
@@ -276,14 +276,14 @@ func (s *Stream) CloseWrite() error {
 
 // Close closes the stream at once.
 func (s *Stream) Close() error {
-	err := net.ErrClosed
-	s.close.Do(func() {
-		err = s.raw.Close()
-		s.finish.Do(func() { close(s.finished) })
-		s.node.mu.Lock()
-		defer s.node.mu.Unlock()
-		delete(s.node.streams, s)
-	})
+	if !s.closing.CompareAndSwap(false, true) {
+		return net.ErrClosed
+	}
+	err := s.raw.Close()
+	s.finish.Do(func() { close(s.finished) })
+	s.node.mu.Lock()
+	defer s.node.mu.Unlock()
+	delete(s.node.streams, s)
 	return err
 }
 
