@@ -18,10 +18,10 @@ type member struct {
 	w     *world
 	host  *Host
 	index int
-	id    tcpnet.ID
 	extra bool // a twin
 
 	mu      sync.Mutex // guards what follows
+	id      tcpnet.ID
 	run     *run
 	rejects map[tcpnet.ID]int
 	slow    int
@@ -32,6 +32,7 @@ type run struct {
 	m      *member
 	number int // among all runs
 	node   *tcpnet.Node
+	id     tcpnet.ID
 	watch  sync.WaitGroup // the reader of events
 
 	mu       sync.Mutex // guards what follows
@@ -47,7 +48,7 @@ type run struct {
 // join starts the member's program, unless it runs.
 func (m *member) join() {
 	m.mu.Lock()
-	running := m.run != nil
+	running, id := m.run != nil, m.id
 	m.mu.Unlock()
 	if running {
 		return
@@ -61,7 +62,7 @@ func (m *member) join() {
 	r := m.w.newRun(m)
 	cfg := tcpnet.Config{
 		Name:    "schedule",
-		ID:      m.id,
+		ID:      id,
 		Label:   m.host.name,
 		Meta:    map[string]string{"run": strconv.Itoa(r.number)},
 		Handler: r.handle,
@@ -83,10 +84,9 @@ func (m *member) join() {
 		return
 	}
 	m.w.lan.Note("%v: run %d of %.4s has joined", m.host, r.number, n.ID())
-	r.node = n
-	m.id = n.ID()
+	r.node, r.id = n, n.ID()
 	m.mu.Lock()
-	m.run = r
+	m.run, m.id = r, n.ID()
 	m.mu.Unlock()
 	events := n.Events(context.Background())
 	r.watch.Go(func() {
@@ -109,6 +109,13 @@ func (m *member) stop(graceful bool, end func(n *tcpnet.Node)) {
 	r.ended, r.graceful = m.w.now(), graceful
 	r.mu.Unlock()
 	end(r.node)
+}
+
+// name returns the member's ID; it has none before it joins.
+func (m *member) name() tcpnet.ID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.id
 }
 
 func (m *member) current() *run {
@@ -185,7 +192,7 @@ func (r *run) judge(c *tcpnet.Conn, reason error) {
 	case errors.Is(reason, tcpnet.ErrLeft):
 		ok = gone && peer.graceful
 	case errors.Is(reason, tcpnet.ErrRestarted):
-		ok = gone || w.hadTwin(peer.m.id)
+		ok = gone || w.hadTwin(peer.id)
 	case errors.Is(reason, tcpnet.ErrReset):
 		ok = gone || disturbed
 	case errors.Is(reason, tcpnet.ErrTimeout), errors.Is(reason, tcpnet.ErrReplaced):
@@ -199,7 +206,7 @@ func (r *run) judge(c *tcpnet.Conn, reason error) {
 	}
 }
 
-func (r *run) String() string { return fmt.Sprintf("%v run %d (%.4s)", r.m.host, r.number, r.m.id) }
+func (r *run) String() string { return fmt.Sprintf("%v run %d (%.4s)", r.m.host, r.number, r.id) }
 
 // stream is what one program writes to the other over one connection.
 type stream struct {
@@ -229,10 +236,12 @@ func (r *run) handle(c *tcpnet.Conn) {
 	r.mu.Unlock()
 	var writing sync.WaitGroup
 	if w.s.busy {
+		var late time.Duration
+		if rnd.IntN(4) == 0 {
+			late = anyTime(rnd, 30*time.Second)
+		}
 		writing.Go(func() { r.write(c, out, rnd) })
-	}
-	if w.s.busy && rnd.IntN(4) == 0 {
-		w.pause(anyTime(rnd, 30*time.Second), c.Context())
+		w.pause(late, c.Context())
 	}
 	in, err := r.read(c)
 	if err != io.EOF {
