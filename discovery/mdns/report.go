@@ -13,6 +13,10 @@ const (
 	// quiet is how long an unchanged instance is not reported again. Nodes
 	// announce themselves four times on each interface.
 	quiet = time.Minute
+	// calling is how long an unchanged instance that announces itself is not
+	// reported again: longer than the four times take. It may have said goodbye
+	// under that name, or another one with its ID may have, and be back.
+	calling = 10 * time.Second
 	// gather is how long after a report more addresses for the same instance
 	// are collected: they come by the other interfaces a moment later, and
 	// the first one is being dialled already.
@@ -79,10 +83,11 @@ func (r *reporter) report(now time.Time, in *instance, announced bool) {
 	if t != nil && t.why == why && !t.again {
 		if len(t.addrs) == len(addrs) && contains(addrs, t.addrs) {
 			r.wait(t, false)
-			if why != "" || now.Sub(t.at) < quiet {
+			anew := announced && now.Sub(t.at) >= calling
+			if why != "" || !anew && now.Sub(t.at) < quiet {
 				return
 			}
-			announced = false
+			announced = anew
 		} else if now.Sub(t.at) < gather && contains(addrs, t.addrs) {
 			r.wait(t, true)
 			return

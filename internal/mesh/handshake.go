@@ -98,7 +98,7 @@ func (c *core) adopt(now time.Time, s *session) {
 	p.sess, p.met, p.remembered, p.left, p.lastErr = s, true, false, false, nil
 	p.dial.stop()
 	p.learn(s.hello.Addrs)
-	p.digest, p.sees, p.asked, p.askAt, p.asking = s.hello.Digest, nil, link.Digest{}, time.Time{}, false
+	p.digest, p.sees, p.asked, p.askAt, p.askAgain, p.asking = s.hello.Digest, nil, link.Digest{}, time.Time{}, time.Time{}, false
 	c.toggle(now, p, true)
 	if s.seed != nil {
 		// There may be no other way to hear of the rest of the cluster.
@@ -237,7 +237,7 @@ func (c *core) closed(now time.Time, id link.LinkID, cause error) {
 func (c *core) drop(now time.Time, s *session, cause error) {
 	p := s.peer
 	c.toggle(now, p, false)
-	p.sess, p.askAt, p.asking = nil, time.Time{}, false
+	p.sess, p.askAt, p.askAgain, p.asking = nil, time.Time{}, time.Time{}, false
 	s.probe = time.Time{}
 	p.dial.since = now
 	p.lastErr = cause

@@ -37,11 +37,12 @@ type peer struct {
 	lastErr    error     // why the last attempt failed
 	twin       time.Time // when the program was told last that two nodes use its ID
 
-	digest link.Digest // of the nodes it sees, as last told
-	asked  link.Digest // the digest that it was asked about last
-	sees   []link.ID   // what it answered
-	askAt  time.Time   // when to ask; zero: no need
-	asking bool        // an answer is awaited
+	digest   link.Digest // of the nodes it sees, as last told
+	asked    link.Digest // the digest that it was asked about last
+	sees     []link.ID   // what it answered
+	askAt    time.Time   // when to ask; zero: no need
+	askAgain time.Time   // when to ask although the digest is that of asked; zero: not
+	asking   bool        // an answer is awaited
 }
 
 // machine returns the address that stands for the machine that p is on.

@@ -12,6 +12,10 @@ import (
 const (
 	askAfter = time.Second            // a digest has to differ for this long, and the own not to change
 	askGap   = 500 * time.Millisecond // between two questions of this node
+
+	// leftGrace is how long after a goodbye, and the time-out for those who did
+	// not hear it, a peer that others still see is taken to be back.
+	leftGrace = 5 * time.Second
 )
 
 // gotDigest takes what a peer sums up of its view.
@@ -26,8 +30,10 @@ func (c *core) gotDigest(now time.Time, s *session, d link.Digest) {
 		// has just found them.
 		c.retryMissing(now)
 	}
-	if d == c.digest || d == p.asked {
-		p.askAt = time.Time{}
+	if d == c.digest {
+		p.askAt, p.askAgain = time.Time{}, time.Time{}
+	} else if d == p.asked {
+		p.askAt = p.askAgain
 	} else if p.askAt.IsZero() && !p.asking {
 		p.askAt = now.Add(askAfter)
 		c.at(p.askAt)
@@ -57,7 +63,7 @@ func (c *core) ask(now time.Time) {
 	if next == nil {
 		return
 	}
-	next.askAt, next.asked, next.asking, next.sees = time.Time{}, next.digest, true, nil
+	next.askAt, next.askAgain, next.asked, next.asking, next.sees = time.Time{}, time.Time{}, next.digest, true, nil
 	c.askNext = now.Add(askGap)
 	c.fx.send(next.sess.id, link.AppendAsk(nil))
 }
@@ -110,10 +116,30 @@ func (c *core) gotPeers(now time.Time, id link.LinkID, entries []link.Entry, mor
 			Addrs:  receivable(e.Addrs, s.remote.Addr()),
 			Source: "peer " + string(p.id),
 		})
+		c.backAgain(now, p, e.ID)
 	}
 	if !more {
 		p.asking = false
 	}
+}
+
+// backAgain takes word of a peer, from another, that said goodbye and was not heard of
+// since. If it was a moment ago, the other may not have heard it yet, and is asked
+// once more later. Else it is there again and may not be able to dial us.
+func (c *core) backAgain(now time.Time, from *peer, id link.ID) {
+	q := c.peers[id]
+	if q == nil || !q.left || q.sess != nil || len(q.addrs) == 0 {
+		return
+	}
+	// By then the other has noticed, if only by its own time-out.
+	if heard := q.dial.since.Add(c.timeout + leftGrace); now.Before(heard) {
+		from.askAgain = later(from.askAgain, heard)
+		from.askAt = from.askAgain
+		c.at(from.askAt)
+		return
+	}
+	// If it is not there after all, left makes this attempt the only one.
+	c.plan(now, &q.dial, graceLarger, true)
 }
 
 // alien reports whether the addresses said to be this node's hint at another node
