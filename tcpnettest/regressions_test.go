@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/tcpnet"
+	"example.com/tcpnet/discovery"
 	"example.com/tcpnet/tcpnettest"
 )
 
@@ -92,6 +93,70 @@ func TestStreamsOfASlowAndOfALostPeer(t *testing.T) {
 		}
 		if _, err := s.Read(make([]byte, 1)); !errors.Is(err, tcpnet.ErrTimeout) {
 			t.Errorf("read from a stream whose peer is gone: %v", err)
+		}
+	})
+}
+
+// seeded is the configuration of a node without multicast.
+func seeded(id tcpnet.ID, seeds ...string) tcpnet.Config {
+	return tcpnet.Config{ID: id, Addr: ":7000", Seeds: seeds, Discovery: []discovery.Discoverer{}}
+}
+
+// A peer that said goodbye and comes back behind a firewall, so that it cannot dial,
+// was never dialled: where there is no multicast, nobody announced it anew. Others
+// who see it tell of it.
+func TestPeerThatIsBackButCannotDial(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b, c := lan.Host("a"), lan.Host("b"), lan.Host("c")
+		na, nb := a.Join(seeded("A", "a:7000", "c:7000")), b.Join(seeded("B", "a:7000", "c:7000"))
+		time.Sleep(time.Second)
+		lan.Set(b, a, tcpnettest.DropDials)
+		nb.Close()
+		nb = b.Join(seeded("B", "a:7000", "c:7000"))
+		nc := c.Join(seeded("C", "a:7000", "c:7000"))
+		time.Sleep(25 * time.Second)
+		if err := tcpnettest.Meshed(na, nb, nc); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// One who has left, and whom others tell of for a while, is dialled no more than once.
+func TestPeerThatHasLeftIsLeftAlone(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b, c := lan.Host("a"), lan.Host("b"), lan.Host("c")
+		na, nb, nc := a.Join(seeded("A")), b.Join(seeded("B", "a:7000")), c.Join(seeded("C", "a:7000"))
+		time.Sleep(2 * time.Second)
+		if err := tcpnettest.Meshed(na, nb, nc); err != nil {
+			t.Fatal(err)
+		}
+		lan.Cut(b, c) // so that c does not hear of b's end
+		before := a.Stats().Dials
+		nb.Close()
+		time.Sleep(time.Hour)
+		if n := a.Stats().Dials - before; n > 3 { // a race has three sockets
+			t.Errorf("%d dials of one who has left", n)
+		}
+	})
+}
+
+// A twin that says goodbye says it under the ID of a node that is still there. When
+// that one announces itself again it is dialled again.
+func TestTwinsGoodbyeIsForgottenWhenTheOtherCalls(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b := lan.Host("a"), lan.Host("b")
+		na, nb := a.Join(tcpnet.Config{ID: "A"}), b.Join(tcpnet.Config{ID: "B"})
+		time.Sleep(time.Second)
+		a.SetUp("eth0", false)
+		time.Sleep(3 * time.Second)
+		for _, twin := range []*tcpnet.Node{a.Join(tcpnet.Config{ID: "B"}), b.Join(tcpnet.Config{ID: "A"})} {
+			time.Sleep(6 * time.Second)
+			twin.Close()
+		}
+		a.SetUp("eth0", true)
+		time.Sleep(15 * time.Second)
+		if err := tcpnettest.Meshed(na, nb); err != nil {
+			t.Error(err)
 		}
 	})
 }
