@@ -124,7 +124,7 @@ func TestCloneKnowsAllFields(t *testing.T) {
 
 const (
 	coreFields     = 24
-	peerFields     = 21
+	peerFields     = 22
 	sessionFields  = 26
 	seedFields     = 6
 	scheduleFields = 6
