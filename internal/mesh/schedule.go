@@ -22,7 +22,7 @@ const (
 	// The same where handshakes are dear, and there also for those that announce
 	// themselves, as long as this node is new itself.
 	graceDear = 100 * time.Millisecond
-	youth     = 2 * time.Second
+	youth     = time.Second
 
 	// No target that has never answered is dialled more often than this,
 	// whatever discovery says of it.

@@ -31,6 +31,10 @@ var (
 	ErrForeign = errors.New("what is there is no node of a private cluster")
 )
 
+// errNotResumed ends an attempt to resume a session that the other side does not know any
+// more. The next begins a new one.
+var errNotResumed = errors.New("the node there has been started anew")
+
 // MaxSecrets is how many secrets a node can have (PROTOCOL.md section 13.2).
 const MaxSecrets = 8
 
@@ -73,6 +77,7 @@ type Guard struct {
 // made it.
 type configs struct {
 	client, server *tls.Config
+	again          *tls.Config // client's where there is a session to resume; nil: the same
 	self           keyHash
 }
 
@@ -106,6 +111,12 @@ func (g *Guard) SetSecrets(secrets [][]byte) {
 // deadline, and closes conn if there is an error.
 func (g *Guard) Client(conn net.Conn) (*Conn, error) {
 	config := g.configs.client
+	again := false
+	if g.configs.again != nil {
+		if _, again = config.ClientSessionCache.Get(conn.RemoteAddr().String()); again {
+			config = g.configs.again
+		}
+	}
 	if g.owns && config.ServerName == "" && !config.InsecureSkipVerify {
 		config = config.Clone()
 		config.ServerName = hostOf(conn.RemoteAddr())
@@ -114,6 +125,11 @@ func (g *Guard) Client(conn net.Conn) (*Conn, error) {
 	c := &Conn{socket: s, tls: tls.Client(s, config)}
 	if err := c.tls.Handshake(); err != nil {
 		return nil, clientError(err)
+	}
+	if again && !c.tls.ConnectionState().DidResume {
+		// The node there is another by now, and a new session needs better keys.
+		config.ClientSessionCache.Put(conn.RemoteAddr().String(), nil)
+		return nil, errNotResumed
 	}
 	if err := g.dial(c); err != nil {
 		return nil, clientError(err)

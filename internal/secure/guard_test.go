@@ -191,6 +191,48 @@ func TestSessionsAreResumed(t *testing.T) {
 	}
 }
 
+// A node that was started anew at the same address knows no session. The attempt to resume
+// one fails, and the next, which has better keys, does not.
+func TestASessionThatIsNotKnownAnyMore(t *testing.T) {
+	d := guard(t, Options{ID: "D"})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	call := func(a *Guard) outcome {
+		cd, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { cd.Close() })
+		ca, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { ca.Close() })
+		o, _ := meetOver(d, cd, a, ca)
+		return o
+	}
+	if o := call(guard(t, Options{ID: "A"})); o.err != nil {
+		t.Fatal(o.err)
+	}
+	anew := guard(t, Options{ID: "B"})
+	if o := call(anew); !errors.Is(o.err, errNotResumed) {
+		t.Errorf("the first attempt: %v", o.err)
+	}
+	o := call(anew)
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	if s := o.conn.State(); s.DidResume || s.CurveID != tls.X25519MLKEM768 {
+		t.Errorf("resumed is %v, %v", s.DidResume, s.CurveID)
+	}
+	if o := call(anew); o.err != nil || !o.conn.State().DidResume || o.conn.State().CurveID != tls.X25519 {
+		t.Errorf("the third: %v", o.err)
+	}
+}
+
 func exported(t *testing.T, c *Conn) []byte {
 	t.Helper()
 	b, err := c.State().ExportKeyingMaterial(exporterLabel, nil, 32)
