@@ -20,7 +20,8 @@ const (
 	checkLen   = 4
 )
 
-var textEncoding = base32.StdEncoding.WithPadding(base32.NoPadding)
+// textEncoding is made when it is needed: most nodes never do.
+func textEncoding() *base32.Encoding { return base32.StdEncoding.WithPadding(base32.NoPadding) }
 
 // NewText returns a new secret in its text form.
 func NewText() string {
@@ -31,7 +32,7 @@ func NewText() string {
 
 func formatText(secret []byte) string {
 	b := append(bytes.Clone(secret), checksum(secret)...)
-	return textPrefix + strings.ToLower(textEncoding.EncodeToString(b))
+	return textPrefix + strings.ToLower(textEncoding().EncodeToString(b))
 }
 
 func checksum(secret []byte) []byte {
@@ -46,7 +47,7 @@ func ParseText(text string) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("a secret begins with %q: make one with tcpnet keygen", textPrefix)
 	}
-	want := textEncoding.EncodedLen(secretLen + checkLen)
+	want := textEncoding().EncodedLen(secretLen + checkLen)
 	if len(rest) != want {
 		return nil, fmt.Errorf("a secret has %d characters after %q, this one has %d: was it copied whole?", want, textPrefix, len(rest))
 	}
@@ -56,7 +57,7 @@ func ParseText(text string) ([]byte, error) {
 			return nil, fmt.Errorf("character %d of the secret cannot be right: there are only letters and the digits 2 to 7", len(textPrefix)+i+1)
 		}
 	}
-	b, err := textEncoding.DecodeString(rest)
+	b, err := textEncoding().DecodeString(rest)
 	if err != nil {
 		return nil, errors.New("the secret is not well-formed")
 	}
