@@ -20,7 +20,7 @@ type Status struct {
 	Services   []string         `json:"services,omitempty"` // what it listens for, see Node.Listen
 	Peers      []PeerStatus     `json:"peers"`              // linked with this node, by ID
 	Candidates []Candidate      `json:"candidates"`         // found or once met, but not linked, by ID
-	Seeds      []SeedStatus     `json:"seeds,omitempty"`    // as in Config.Seeds
+	Seeds      []SeedStatus     `json:"seeds,omitempty"`    // addresses without an ID
 	Foreign    []ForeignStatus  `json:"foreign,omitempty"`  // services of the cluster's name that are no nodes
 	Strangers  Strangers        `json:"strangers"`          // sockets that came in and led to no peer
 	Pending    int              `json:"pending"`            // sockets that have come in and whose handshake is not finished
@@ -64,7 +64,8 @@ type Candidate struct {
 	Error  string           `json:"error,omitempty"` // why the last attempt failed, or why it was lost
 }
 
-// SeedStatus tells of one of Config.Seeds.
+// SeedStatus tells of an address without an ID: one of Config.Seeds, or one that
+// discovery has told of, as the DNS does.
 type SeedStatus struct {
 	Addr  string `json:"addr"`
 	ID    ID     `json:"id,omitempty"`    // the node that it has led to
