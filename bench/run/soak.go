@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -77,7 +78,7 @@ func (s *soaking) run() error {
 	fmt.Printf("%d nodes for %v, seed %d\n", s.n[0], s.window, s.seed)
 	s.t = &torment{
 		f: s.f, rnd: rand.New(rand.NewPCG(s.seed, 0)), veterans: s.n[0] / 4,
-		excuses: newExcuses(int64(aftermath)), ills: make(map[int]*ill), count: make(map[string]int),
+		excuses: newExcuses(int64(aftermath)), ills: make(map[int]*ill), count: make(map[string]int), last: make(map[int]string),
 	}
 	s.figures = make([][]sample, s.t.veterans)
 	for i := range s.figures {
@@ -132,9 +133,25 @@ func (s *soaking) round(number int) error {
 	if err := s.weigh(); err != nil {
 		return err
 	}
-	fmt.Printf("%s bout %d: full again after %s ms; %d connections made, %d things wrong; median veteran: %s\n",
-		time.Now().UTC().Format("15:04:05"), number, figure(took), s.joined/2, len(s.wrong), s.latest())
+	fmt.Printf("%s bout %d: full again after %s ms%s; %d connections made, %d things wrong; median veteran: %s\n",
+		time.Now().UTC().Format("15:04:05"), number, figure(took), s.slowest(mended), s.joined/2, len(s.wrong), s.latest())
 	return nil
+}
+
+// slowest tells which pair was the last to be connected since the given time, if one
+// was, and what had been the matter with its nodes.
+func (s *soaking) slowest(since int64) string {
+	var a, b int
+	at := since
+	for p, h := range s.f.seen.links {
+		if h.one > at {
+			a, b, at = p.from, p.to, h.one
+		}
+	}
+	if at == since {
+		return ""
+	}
+	return fmt.Sprintf(" (last: %d, after %s, and %d, after %s)", a, cmp.Or(s.t.last[a], "nothing"), b, cmp.Or(s.t.last[b], "nothing"))
 }
 
 // watch sees every event of every node.

@@ -20,6 +20,7 @@ type torment struct {
 	ills     map[int]*ill // by place
 	split    *ill
 	count    map[string]int // faults so far, by what they are
+	last     map[int]string // the last fault at each place
 	failed   error          // of the harness itself
 }
 
@@ -89,6 +90,7 @@ func (t *torment) strike() {
 	}
 	i := &ill{what: f.what, pairs: around(place, n), until: report.Now() + int64(lasts)}
 	t.begin(i)
+	t.last[place] = fmt.Sprintf("%s for %.1f s", f.what, lasts.Seconds())
 	i.mend = f.begin(t, place)
 	t.ills[place] = i
 }
