@@ -21,7 +21,8 @@ func (c *core) goodbye(now time.Time, id link.LinkID, m link.Goodbye) {
 	case link.CodeLeaving, link.CodeClosed:
 		p := s.peer
 		c.forgetLeft(now)
-		p.left = true
+		// Where two nodes use one ID, one is still there when the other leaves.
+		p.left = p.twin.IsZero() || now.Sub(p.twin) > rememberLeft
 		p.dial.stop()
 		open := s.state == connOpen
 		c.drop(now, s, ErrLeft)
