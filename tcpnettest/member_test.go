@@ -38,6 +38,7 @@ type run struct {
 	mu       sync.Mutex // guards what follows
 	ended    time.Duration
 	graceful bool // it said goodbye
+	stalled  bool // it was frozen once, while its timers went on and closed what was not read
 	live     map[tcpnet.ID]*tcpnet.Conn
 	joined   map[*tcpnet.Conn]time.Duration
 	left     map[*tcpnet.Conn]error
@@ -357,6 +358,14 @@ func (r *run) read(c *tcpnet.Conn) (s *stream, err error) {
 		if err != nil {
 			return s, err
 		}
+	}
+}
+
+func (m *member) stall() {
+	if r := m.current(); r != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.stalled = true
 	}
 }
 

@@ -160,3 +160,25 @@ func TestTwinsGoodbyeIsForgottenWhenTheOtherCalls(t *testing.T) {
 		}
 	})
 }
+
+// Of two nodes with one ID, one says goodbye. That was taken for the end of both.
+func TestOneOfTwoTwinsLeaves(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b, c := lan.Host("a"), lan.Host("b"), lan.Host("c")
+		na, nb := a.Join(tcpnet.Config{ID: "A"}), b.Join(tcpnet.Config{ID: "B"})
+		time.Sleep(time.Second)
+		lan.Cut(a, b)
+		twin := c.Join(tcpnet.Config{ID: "B"})
+		time.Sleep(time.Minute)
+		if err := tcpnettest.Meshed(na, twin); err != nil {
+			t.Fatal(err)
+		}
+		lan.Heal()
+		time.Sleep(40 * time.Second) // b tries, and is turned away
+		twin.Close()
+		time.Sleep(3 * time.Second)
+		if err := tcpnettest.Meshed(na, nb); err != nil {
+			t.Error(err)
+		}
+	})
+}

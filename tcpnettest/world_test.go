@@ -328,12 +328,14 @@ func (w *world) do(st step) {
 		w.lan.SetConditions(Ethernet)
 		over()
 	case opFreeze:
+		a.stall()
 		over := w.shake(a.host)
 		a.host.Freeze()
 		wait()
 		a.host.Thaw()
 		over()
 	case opSleep:
+		a.stall()
 		over := w.shake(a.host)
 		a.host.Sleep()
 		wait()
@@ -640,7 +642,7 @@ func (w *world) checkStreams() {
 		if s.received > s.written {
 			w.violation("bytes", "stream %d: %d written, %d read", s.index, s.written, s.received)
 		}
-		if s.finished && s.clean && !s.cut && s.received < s.written && (reader.ended == 0 || reader.ended > w.now()-20*time.Second) {
+		if s.finished && s.clean && !s.cut && !reader.stalled && s.received < s.written && (reader.ended == 0 || reader.ended > w.now()-20*time.Second) {
 			w.violation("bytes", "stream %d from %v to %v: %d written and finished without an error, %d read (%v)",
 				s.index, w.runs[s.from], reader, s.written, s.received, s.ended)
 		}
