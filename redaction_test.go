@@ -50,6 +50,7 @@ func TestConfigDoesNotShowItsSecrets(t *testing.T) {
 	if !strings.Contains(cfg.String(), "the-name") || !strings.Contains(cfg.String(), "1, not shown") {
 		t.Errorf("%s", cfg)
 	}
+	//lint:ignore SA1026 that it cannot be encoded is what is tested
 	if b, err := json.Marshal(cfg); err == nil {
 		t.Errorf("encoded as %s", b)
 	}

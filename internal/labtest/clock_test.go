@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -88,8 +87,12 @@ func (m *member) shift(d time.Duration) {
 // shiftable builds this test binary once more, with a clock that can be shifted.
 func shiftable(t *testing.T) string {
 	t.Helper()
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
-	original := filepath.Join(runtime.GOROOT(), "src/time/time.go")
+	original := filepath.Join(strings.TrimSpace(string(root)), "src/time/time.go")
 	text, err := os.ReadFile(original)
 	if err != nil {
 		t.Fatal(err)
