@@ -1,0 +1,5 @@
+//go:build !race
+
+package tcpnettest
+
+const defaultSchedules = 200
