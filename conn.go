@@ -164,8 +164,20 @@ func (c *Conn) Write(b []byte) (int, error) {
 	c.written.Add(uint64(n))
 	if err != nil {
 		c.failed(err)
+		if lost := c.lost("write"); lost != nil {
+			err = lost
+		}
 	}
 	return n, err
+}
+
+// lost returns an error if the connection has ended because nobody is at the other
+// end any more.
+func (c *Conn) lost(op string) error {
+	if cause := context.Cause(c.ctx); cause != nil && abrupt(cause) {
+		return fmt.Errorf("tcpnet: %s: %w", op, cause)
+	}
+	return nil
 }
 
 // ReadFrom writes all of r to the peer, without a copy where the system can (see
@@ -184,6 +196,9 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 	c.written.Add(uint64(n))
 	if errors.As(err, new(*net.OpError)) {
 		c.failed(err)
+		if lost := c.lost("write"); lost != nil {
+			err = lost
+		}
 	}
 	return n, err
 }
@@ -212,6 +227,9 @@ func (c *Conn) writeError(err error) error {
 func (c *Conn) CloseWrite() error {
 	if _, ok := c.raw.(interface{ CloseWrite() error }); !ok {
 		return errors.ErrUnsupported
+	}
+	if err := c.lost("close write"); err != nil {
+		return err
 	}
 	if !c.out.end() {
 		return nil
@@ -331,12 +349,15 @@ func abandon(raw net.Conn) {
 		t.Abandon()
 	} else if t, ok := raw.(interface {
 		CloseRead() error
-		CloseWrite() error
+		SetLinger(sec int) error
 	}); ok {
 		// Wakes whoever waits for bytes that will not come. Linux keeps those
 		// that have; some other systems do not.
 		t.CloseRead()
-		t.CloseWrite()
+		// If the other end is there after all, it must not take this for the
+		// end of the stream: closing resets the connection.
+		t.SetLinger(0)
+		raw.SetWriteDeadline(time.Unix(1, 0))
 	} else {
 		raw.Close()
 	}

@@ -161,7 +161,7 @@ func (s *sender) write(b *batch) (n int64, err error) {
 	news, end := s.settleLocked()
 	s.mu.Unlock()
 	s.tell(news)
-	if end {
+	if end && s.conn.lost("close write") == nil {
 		closeWrite(s.conn.raw)
 	}
 	if err != nil {

@@ -268,6 +268,9 @@ func (s *Stream) ReadFrom(r io.Reader) (int64, error) {
 // still be read. In a private cluster it waits up to 5 seconds for room in the socket,
 // and so does Close.
 func (s *Stream) CloseWrite() error {
+	if s.lost.Load() != nil {
+		return s.failed("close write", net.ErrClosed)
+	}
 	if t, ok := s.raw.(interface{ CloseWrite() error }); ok {
 		return t.CloseWrite()
 	}

@@ -190,6 +190,14 @@ func (c *Conn) setDeadlines(t time.Time, read, write bool) error {
 // SetNoDelay does nothing: every write is sent at once.
 func (c *Conn) SetNoDelay(bool) error { return nil }
 
+// SetLinger is as in [net.TCPConn], for 0, which makes Close reset the connection;
+// other values change nothing.
+func (c *Conn) SetLinger(sec int) error {
+	defer c.lock().Unlock()
+	c.s.abrupt = sec == 0
+	return nil
+}
+
 // SetKeepAliveConfig is as in [net.TCPConn].
 func (c *Conn) SetKeepAliveConfig(k net.KeepAliveConfig) error {
 	defer c.lock().Unlock()

@@ -90,6 +90,7 @@ type socket struct {
 	early      []segment // came before what is before them
 	eof        bool
 	shut       bool   // CloseRead
+	abrupt     bool   // SetLinger(0)
 	advertised uint64 // the edge that the other side was told
 
 	// Keep-alive.
@@ -595,7 +596,7 @@ func (s *socket) close() {
 	case s.state == closed:
 	case s.state == synSent:
 		s.vanish()
-	case len(s.in) > 0:
+	case len(s.in) > 0, s.abrupt:
 		s.reset()
 	default:
 		s.fin = true
