@@ -199,7 +199,9 @@ func (r *run) judge(c *tcpnet.Conn, reason error) {
 	case errors.Is(reason, tcpnet.ErrTimeout), errors.Is(reason, tcpnet.ErrReplaced):
 		ok = disturbed
 	case errors.Is(reason, tcpnet.ErrClosed):
-		ok = w.wasClosed(r, peer)
+		// Where packets are lost, one side may have a connection that the other
+		// could not open: CLOSE has no other reason to give.
+		ok = w.wasClosed(r, peer) || disturbed
 	}
 	if !ok {
 		w.violation("untrue reason", "%v lost %v: %v, but it is gone: %v (graceful: %v), network disturbed: %v",

@@ -3,6 +3,7 @@ package tcpnettest_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -179,6 +180,35 @@ func TestOneOfTwoTwinsLeaves(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		if err := tcpnettest.Meshed(na, nb); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A node that gives a peer up must not end the stream as if all was said: its peer,
+// who may still be there, took that for a clean end, and its own bytes for read.
+func TestLostConnectionHasNoCleanEnd(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b := lan.Host("a"), lan.Host("b")
+		_, _, ca, cb := couple(t, a, b)
+		b.SetUp("eth0", false)
+		if _, err := ca.Write([]byte("are you there?")); err != nil {
+			t.Fatal(err)
+		}
+		ca.CloseWrite()
+		<-cb.Context().Done()
+		if err := context.Cause(cb.Context()); !errors.Is(err, tcpnet.ErrTimeout) {
+			t.Fatal(err)
+		}
+		if _, err := cb.Read(make([]byte, 1)); !errors.Is(err, tcpnet.ErrTimeout) {
+			t.Errorf("b reads %v", err)
+		}
+		if _, err := cb.Write([]byte("x")); !errors.Is(err, tcpnet.ErrTimeout) {
+			t.Errorf("b writes: %v", err)
+		}
+		cb.Close()
+		b.SetUp("eth0", true)
+		if _, err := ca.Read(make([]byte, 1)); err == nil || err == io.EOF {
+			t.Errorf("a reads %v: a clean end", err)
 		}
 	})
 }
