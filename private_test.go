@@ -303,6 +303,29 @@ func TestSetSecretsLetsIn(t *testing.T) {
 	}
 }
 
+// A member that knows none of the new secrets keeps its connection until that is
+// closed, and gets no other, whoever of the two has dialled.
+func TestAClosedConnectionDoesNotComeBackWithTheOldSecret(t *testing.T) {
+	for _, ids := range [][2]tcpnet.ID{{"1", "2"}, {"2", "1"}} {
+		t.Run("the one that stays is "+string(ids[0]), func(t *testing.T) {
+			t.Parallel()
+			name, old := cluster(), secret(t)
+			stays := join(t, tcpnet.Config{Name: name, ID: ids[0], Secrets: [][]byte{old}})
+			goes := join(t, tcpnet.Config{Name: name, ID: ids[1], Secrets: [][]byte{old}})
+			wait(t, stays, 1)
+			wait(t, goes, 1)
+			if err := stays.SetSecrets(secret(t)); err != nil {
+				t.Fatal(err)
+			}
+			stays.Connections()[0].Close()
+			rejection(t, stays, tcpnet.ErrNoSecret)
+			if len(stays.Connections()) > 0 {
+				t.Error("the peer is back")
+			}
+		})
+	}
+}
+
 func TestSetSecretsRefuses(t *testing.T) {
 	open := join(t, tcpnet.Config{Name: cluster()})
 	if err := open.SetSecrets(secret(t)); !errors.Is(err, tcpnet.ErrOpenCluster) {
