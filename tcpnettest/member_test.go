@@ -302,6 +302,9 @@ func (r *run) write(c *tcpnet.Conn, s *stream, rnd *rand.Rand) {
 		if w.calm() {
 			return
 		}
+		// Its end of the stream does not say that it has read the other's.
+		peer, _ := strconv.Atoi(c.Peer().Meta["run"])
+		w.cut(r.number, peer)
 		if err := c.CloseWrite(); err != nil {
 			s.fail(err)
 			return
