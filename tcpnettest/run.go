@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // Run runs f with a LAN of its own, in virtual time (see [synctest.Test]): time goes
@@ -76,6 +77,7 @@ func (l *LAN) close() {
 	l.mu.Unlock()
 	all.Wait()
 	l.closing.Wait()
+	time.Sleep(time.Millisecond) // what the LAN itself has begun ends: see process.Dial
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, h := range l.hosts {
