@@ -45,8 +45,9 @@
 //
 // All delays, losses, IDs and back-offs come from the seed ([RunSeed]). Events happen
 // one at a time: the next one only when all that the last one has brought about is
-// over. So what one seed does it does again, also the moment of every packet. There
-// is a rest of chance: the order of goroutines of one process that become ready at
-// the same instant, of select statements with several choices, and of a program's
-// own maps. [LAN.Fingerprint] tells whether two runs were the same.
+// over. So what one seed does it mostly does again, to the moment of every packet,
+// but not always. There is a rest of chance: the order of goroutines of one process
+// that become ready at the same instant, of timers of one instant, of select
+// statements with several choices, and of a program's own maps. [LAN.Fingerprint]
+// tells whether two runs were the same.
 package tcpnettest
