@@ -3,3 +3,5 @@
 package tcpnettest
 
 const defaultSchedules = 200
+
+const shuffled = false

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"example.com/tcpnet/internal/link"
@@ -74,7 +75,10 @@ func (m *Mesh) allowance(a netip.Addr) (n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, s := range m.core.sessions {
-		if s.adopted && s.remote.Addr() == a {
+		if !s.adopted {
+			continue
+		}
+		if s.remote.Addr() == a || slices.ContainsFunc(s.peer.addrs, func(at netip.AddrPort) bool { return at.Addr() == a }) {
 			n += 2 * maxOpening
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"example.com/tcpnet/internal/link"
@@ -185,7 +186,7 @@ func (m *Mesh) refused(addr netip.AddrPort, p *peer, sd *seed, err error) {
 func readHello(l *link.Link) (*link.Hello, error) {
 	t, payload, err := l.Next()
 	switch {
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return nil, &answer{err: fmt.Errorf("%w: it closed the connection without an answer", ErrNotTCPNet)}
 	case errors.Is(err, link.ErrProtocol) && t == secure.RecordAlert:
 		return nil, &answer{code: link.CodePrivate, err: ErrPrivate}
