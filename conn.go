@@ -113,17 +113,34 @@ func (c *Conn) Read(b []byte) (int, error) {
 func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 	c.reading.Add(1)
 	defer c.reading.Add(-1)
-	if t, ok := c.raw.(io.WriterTo); ok {
+	in := &source{Reader: c.raw, err: io.EOF}
+	if t, ok := c.raw.(*net.TCPConn); ok {
 		n, err = t.WriteTo(w)
 	} else {
-		n, err = io.Copy(w, struct{ io.Reader }{c.raw})
+		n, err = io.Copy(w, in)
 	}
 	c.read.Add(uint64(n))
-	if err == nil {
-		err = io.EOF
-	}
-	if err = c.readFailed(err); err == io.EOF {
-		err = nil
+	switch {
+	case err == nil || in.err != io.EOF:
+		if err = c.readFailed(in.err); err == io.EOF {
+			err = nil
+		}
+	case c.lost("read") != nil:
+		err = c.lost("read")
+	} // else it may well be w's, and says nothing of this connection
+	return n, err
+}
+
+// source remembers why a reader has ended.
+type source struct {
+	io.Reader
+	err error
+}
+
+func (s *source) Read(b []byte) (int, error) {
+	n, err := s.Reader.Read(b)
+	if err != nil {
+		s.err = err
 	}
 	return n, err
 }
@@ -156,7 +173,7 @@ func (c *Conn) readFailed(err error) error {
 // Write writes to the peer. It returns when the system has taken the bytes. In a
 // private cluster no Write succeeds after one that has failed, also by a deadline.
 func (c *Conn) Write(b []byte) (int, error) {
-	if err := c.out.begin(); err != nil {
+	if err := c.begin(); err != nil {
 		return 0, err
 	}
 	defer c.out.turn.give()
@@ -184,7 +201,7 @@ func (c *Conn) lost(op string) error {
 // [net.TCPConn.ReadFrom]), except in a private cluster. Nothing else is written until
 // it returns.
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
-	if err := c.out.begin(); err != nil {
+	if err := c.begin(); err != nil {
 		return 0, err
 	}
 	defer c.out.turn.give()
@@ -194,8 +211,7 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 		n, err = io.Copy(struct{ io.Writer }{c.raw}, r)
 	}
 	c.written.Add(uint64(n))
-	if errors.As(err, new(*net.OpError)) {
-		c.failed(err)
+	if errors.As(err, new(*net.OpError)) { // which may be r's, and says nothing then
 		if lost := c.lost("write"); lost != nil {
 			err = lost
 		}
@@ -203,10 +219,24 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 	return n, err
 }
 
+// begin takes the turn for a call that writes.
+func (c *Conn) begin() error {
+	err := c.out.begin()
+	if err != nil {
+		if lost := c.lost("write"); lost != nil {
+			return lost
+		}
+	}
+	return err
+}
+
 // failed ends the connection if an error of the socket's means that it is lost.
 func (c *Conn) failed(err error) {
 	lost := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ETIMEDOUT) ||
 		errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, syscall.EHOSTUNREACH)
+	if errors.Is(err, syscall.EPIPE) && c.out.over() {
+		return // by CloseWrite
+	}
 	if lost && !c.ended.Load() {
 		// A peer's program that closes before it has read all resets the
 		// connection, and its node tells by the link.

@@ -167,6 +167,54 @@ func TestAHostileMember(t *testing.T) {
 		}
 		c.Cut()
 	})
+	t.Run("asks to be dialled where another is", func(t *testing.T) {
+		ln, err := a.Listen("there")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		victim, err := net.Listen("tcp", "127.0.0.2:0")
+		if err != nil {
+			t.Skip(err) // only Linux has all of 127/8 from the beginning
+		}
+		defer victim.Close()
+		var dialled atomic.Int64
+		go func() {
+			for {
+				c, err := victim.Accept()
+				if err != nil {
+					return
+				}
+				dialled.Add(1)
+				c.Close()
+			}
+		}()
+		const times = 20
+		c := h.call(a)
+		c.Write(h.hello(h.id, netip.MustParseAddrPort("127.0.0.1:1"), victim.Addr().(*net.TCPAddr).AddrPort()))
+		l := link.New(c, 1)
+		for refused := 0; refused < times; {
+			typ, p, err := l.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch typ {
+			case link.FrameCommit:
+				for range times {
+					c.Write(link.AppendDial(nil, link.DialBack{Nonce: link.NewNonce(), Service: "there"}))
+				}
+			case link.FrameNoDial:
+				if n, err := link.ParseNoDial(p); err != nil || n.Text != "connection refused" {
+					t.Fatalf("%+v, %v", n, err)
+				}
+				refused++
+			}
+		}
+		if n := dialled.Load(); n > 0 {
+			t.Errorf("the other was dialled %d times", n)
+		}
+		c.Cut()
+	})
 	for i, n := range []*tcpnet.Node{a, b} {
 		if c, ok := n.Connection([]tcpnet.ID{b.ID(), a.ID()}[i]); !ok || c != first[i] {
 			t.Errorf("node %d has lost its connection", i)

@@ -153,7 +153,7 @@ func (s *sender) write(b *batch) (n int64, err error) {
 	switch {
 	case late && s.moves != moves: // it is another deadline now
 		err = nil
-	case late:
+	case late && s.conn.lost("write") == nil:
 		s.stalled = true
 	case err != nil:
 		s.closed = true
@@ -240,6 +240,13 @@ func (s *sender) end() bool {
 	defer s.mu.Unlock()
 	s.ending = true
 	s.ended = s.ended || s.queue.Len() == 0
+	return s.ended
+}
+
+// over reports whether the stream was ended by this side.
+func (s *sender) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.ended
 }
 

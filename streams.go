@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -223,7 +224,7 @@ func (s *Stream) Service() string { return s.service }
 // never taken for one that ended: the error wraps io.ErrUnexpectedEOF.
 func (s *Stream) Read(b []byte) (int, error) {
 	n, err := s.raw.Read(b)
-	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		s.finish.Do(func() { close(s.finished) })
 	}
 	return n, s.failed("read", err)

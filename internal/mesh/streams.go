@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"example.com/tcpnet/internal/link"
@@ -462,6 +463,8 @@ func (m *Mesh) gotDial(id link.LinkID, d link.DialBack) {
 		(*sideEffects)(m).send(id, link.AppendNoDial(nil, link.NoDial{Nonce: d.Nonce, Code: code}))
 		return
 	}
+	// What the peer says of its addresses may be a lie, and is not dialled at its word.
+	w.addrs = slices.DeleteFunc(w.addrs, func(a netip.AddrPort) bool { return a.Addr() != s.remote.Addr() })
 	ctx, cancel := context.WithTimeout(w.path.ctx, streamTime)
 	w.path.backs[d.Nonce] = cancel
 	m.jobs = append(m.jobs, func() {
@@ -481,7 +484,10 @@ func (m *Mesh) dialBack(ctx context.Context, w way, d link.DialBack) {
 		if err == nil {
 			place.deliver(m.newStream(conn, w, d.Service))
 		} else {
-			no.Code, no.Text = link.CodeCannotDial, err.Error()
+			no.Code, no.Text = link.CodeCannotDial, "no answer"
+			if errors.Is(err, syscall.ECONNREFUSED) {
+				no.Text = "connection refused"
+			}
 		}
 	}
 	m.step(nil, func(time.Time) {

@@ -123,6 +123,8 @@ func complete(own *tls.Config) (*tls.Config, error) {
 	c.MinVersion, c.MaxVersion = tls.VersionTLS13, 0
 	c.NextProtos = []string{alpn}
 	c.GetConfigForClient = nil
+	// Whoever resumes a session is not verified anew.
+	c.SessionTicketsDisabled = c.SessionTicketsDisabled || c.ClientSessionCache == nil
 	if c.ClientCAs == nil {
 		c.ClientCAs = c.RootCAs
 	}
