@@ -40,10 +40,10 @@ type Config struct {
 	Handler func(*Conn)
 
 	// Label names the node for people. The default is the machine's host name.
-	// At most 255 bytes.
+	// At most 255 bytes of UTF-8 text.
 	Label string
 
-	// Meta is shown to peers, as PeerInfo.Meta. All keys and values together,
+	// Meta is shown to peers, as PeerInfo.Meta: text in UTF-8. All keys and values together,
 	// and 4 bytes for each pair, may take 2,048 bytes, one key 255.
 	Meta map[string]string
 
@@ -132,7 +132,7 @@ type Config struct {
 // once, whatever these are.
 type Liveness struct {
 	Interval time.Duration // of silence after which a peer is asked for a sign of life; default 3 s
-	Timeout  time.Duration // of silence after which it is given up; default 10 s
+	Timeout  time.Duration // of silence after which it is given up; default 10 s, or three times Interval if that is longer
 }
 
 // FastLiveness notices a peer that hangs within 2 seconds, at six times the idle
@@ -157,12 +157,17 @@ func (cfg Config) withDefaults(host netstack.Host) (Config, error) {
 		return cfg, fmt.Errorf("tcpnet: Config.Name has %d bytes, at most %d are possible", len(cfg.Name), link.MaxName)
 	case !utf8.ValidString(cfg.Name):
 		return cfg, errors.New("tcpnet: Config.Name is not valid UTF-8")
+	case !utf8.ValidString(cfg.Label):
+		return cfg, errors.New("tcpnet: Config.Label is not valid UTF-8")
 	case len(cfg.Label) > link.MaxLabel:
 		return cfg, fmt.Errorf("tcpnet: Config.Label has %d bytes, at most %d are possible", len(cfg.Label), link.MaxLabel)
 	case link.MetaLen(cfg.Meta) > link.MaxMeta:
 		return cfg, fmt.Errorf("tcpnet: Config.Meta takes %d bytes, at most %d are possible", link.MetaLen(cfg.Meta), link.MaxMeta)
 	}
-	for k := range cfg.Meta {
+	for k, v := range cfg.Meta {
+		if !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return cfg, fmt.Errorf("tcpnet: Config.Meta: %q is not valid UTF-8", k)
+		}
 		if len(k) > 255 {
 			return cfg, fmt.Errorf("tcpnet: Config.Meta has a key of %d bytes, at most 255 are possible", len(k))
 		}

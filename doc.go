@@ -8,15 +8,15 @@
 //
 //	node, err := tcpnet.Join(ctx, tcpnet.Config{
 //		Name:    "my-cluster",
-//		Handler: func(c *tcpnet.Conn) { io.Copy(os.Stdout, c) },
+//		Handler: func(c *tcpnet.Conn) { // for every peer, as it comes
+//			fmt.Fprintln(c, "hello")
+//			io.Copy(os.Stdout, c)
+//		},
 //	})
 //	if err != nil {
 //		return err
 //	}
 //	defer node.Close()
-//	for _, c := range node.Connections() {
-//		fmt.Fprintln(c, "hello from", node.ID())
-//	}
 //
 // A [Conn] is a [net.Conn] over a plain TCP socket that carries nothing but the
 // program's bytes. Connections come by [Config.Handler] or [Node.Accept], and are

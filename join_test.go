@@ -34,6 +34,8 @@ func TestJoinTellsWhatIsWrong(t *testing.T) {
 		{"no name", nil, tcpnet.Config{}, "Config.Name is empty"},
 		{"long name", nil, tcpnet.Config{Name: long}, "at most 255"},
 		{"name not UTF-8", nil, tcpnet.Config{Name: "\xff"}, "not valid UTF-8"},
+		{"label not UTF-8", nil, tcpnet.Config{Name: "x", Label: "\xff"}, "Label is not valid UTF-8"},
+		{"meta not UTF-8", nil, tcpnet.Config{Name: "x", Meta: map[string]string{"k": "\xff"}}, "Meta: \"k\" is not valid UTF-8"},
 		{"ID not hexadecimal", nil, tcpnet.Config{Name: "x", ID: "12G4"}, `character 3 is not a hexadecimal digit`},
 		{"long label", nil, tcpnet.Config{Name: "x", Label: long}, "Config.Label"},
 		{"large meta", nil, tcpnet.Config{Name: "x", Meta: map[string]string{"k": strings.Repeat("v", 2048)}}, "Config.Meta"},

@@ -33,7 +33,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	cfg := tcpnet.Config{Name: *room, Addr: *addr, Label: *nick}
-	if secret := os.Getenv("TCPNET_SECRET"); secret != "" {
+	if secret, ok := os.LookupEnv("TCPNET_SECRET"); ok { // an empty one is an error of Join
 		cfg.Secrets = [][]byte{[]byte(secret)}
 	}
 	if err := chat(ctx, cfg, os.Stdin, os.Stdout); err != nil {

@@ -37,7 +37,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	cfg := tcpnet.Config{Name: *name, Addr: *addr, Label: *label, Handler: idle}
-	if secret := os.Getenv("TCPNET_SECRET"); secret != "" {
+	if secret, ok := os.LookupEnv("TCPNET_SECRET"); ok { // an empty one is an error of Join
 		cfg.Secrets = [][]byte{[]byte(secret)}
 	}
 	if err := run(ctx, cfg, *dir, *page); err != nil {
