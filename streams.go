@@ -117,8 +117,9 @@ func (n *Node) DialContext(ctx context.Context, peer, service string) (net.Conn,
 // but the bytes of the two programs, in TLS if the cluster is private.
 //
 // A stream ends when either program closes it, when the network between the two or
-// the other's machine is gone (which the node notices in about Liveness.Timeout),
-// or when either node is closed. It is not replaced by another.
+// the other's machine is gone, or when either node is closed. It is not replaced by
+// another. A machine that is gone is noticed in about Liveness.Timeout if the two nodes
+// have a [Conn] at that moment; otherwise the system's keep-alive has to find out.
 type Stream struct {
 	raw     net.Conn
 	node    *Node
