@@ -336,8 +336,10 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 // SyscallConn gives access to the socket, as [net.TCPConn.SyscallConn]. In a private
 // cluster it is the socket under TLS: Control reaches its options, Read and Write of the
 // result return [errors.ErrUnsupported].
-func (c *Conn) SyscallConn() (syscall.RawConn, error) {
-	if t, ok := c.raw.(syscall.Conn); ok {
+func (c *Conn) SyscallConn() (syscall.RawConn, error) { return syscallConn(c.raw) }
+
+func syscallConn(raw net.Conn) (syscall.RawConn, error) {
+	if t, ok := raw.(syscall.Conn); ok {
 		return t.SyscallConn()
 	}
 	return nil, errors.ErrUnsupported

@@ -273,10 +273,7 @@ func (s *Stream) CloseWrite() error {
 	if s.lost.Load() != nil {
 		return s.failed("close write", net.ErrClosed)
 	}
-	if t, ok := s.raw.(interface{ CloseWrite() error }); ok {
-		return t.CloseWrite()
-	}
-	return errors.ErrUnsupported
+	return closeWrite(s.raw)
 }
 
 // Close closes the stream at once.
@@ -309,10 +306,7 @@ func (s *Stream) SetWriteDeadline(t time.Time) error { return s.raw.SetWriteDead
 
 // SyscallConn gives access to the socket, as [Conn.SyscallConn].
 func (s *Stream) SyscallConn() (syscall.RawConn, error) {
-	if t, ok := s.raw.(syscall.Conn); ok {
-		return t.SyscallConn()
-	}
-	return nil, errors.ErrUnsupported
+	return syscallConn(s.raw)
 }
 
 // String names the peer and the service.

@@ -148,14 +148,8 @@ func TestForgedMulticastDNS(t *testing.T) {
 			}
 			return f.announce(fs...)
 		})},
-		{"goodbye for everybody", f.repeat(func(i int) []byte {
-			m := s.members[i%len(s.members)]
-			return f.announce(forgery{string(m.id), m.host.Addr(), m.port(), 0})
-		})},
-		{"members at the stranger's address", f.repeat(func(i int) []byte {
-			m := s.members[i%len(s.members)]
-			return f.announce(forgery{string(m.id), s.stranger.Addr(), 9, 120})
-		})},
+		{"goodbye for everybody", f.goodbyes(s)},
+		{"members at the stranger's address", f.membersAtStranger(s)},
 		{"questions", f.repeat(func(i int) []byte {
 			b := dnsmessage.NewBuilder(nil, dnsmessage.Header{Truncated: i%2 == 0})
 			b.StartQuestions()
@@ -311,4 +305,20 @@ func TestARefusingNeighbourIsNotOverrun(t *testing.T) {
 	if perSecond > 20 {
 		t.Errorf("%.1f SYN a second from each node", perSecond)
 	}
+}
+
+// goodbyes says goodbye in the name of every member.
+func (f *forger) goodbyes(s *siege) attack {
+	return f.repeat(func(i int) []byte {
+		m := s.members[i%len(s.members)]
+		return f.announce(forgery{string(m.id), m.host.Addr(), m.port(), 0})
+	})
+}
+
+// membersAtStranger announces every member at the stranger's address.
+func (f *forger) membersAtStranger(s *siege) attack {
+	return f.repeat(func(i int) []byte {
+		m := s.members[i%len(s.members)]
+		return f.announce(forgery{string(m.id), s.stranger.Addr(), 9, 120})
+	})
 }

@@ -74,14 +74,8 @@ func TestForgedMulticastDNSAndAPrivateMesh(t *testing.T) {
 			}
 			return f.announce(fs...)
 		})},
-		{"goodbye for everybody", f.repeat(func(i int) []byte {
-			m := s.members[i%len(s.members)]
-			return f.announce(forgery{string(m.id), m.host.Addr(), m.port(), 0})
-		})},
-		{"members at the stranger's address", f.repeat(func(i int) []byte {
-			m := s.members[i%len(s.members)]
-			return f.announce(forgery{string(m.id), s.stranger.Addr(), 9, 120})
-		})},
+		{"goodbye for everybody", f.goodbyes(s)},
+		{"members at the stranger's address", f.membersAtStranger(s)},
 	} {
 		t.Run(a.name, func(t *testing.T) { s.during(t, a.attack) })
 	}
