@@ -27,7 +27,7 @@ func TestSchedules(t *testing.T) {
 		return
 	}
 	var slowest time.Duration
-	var dials, datagrams, goroutines int
+	var dials, datagrams, goroutines, heap int
 	begin := time.Now()
 	for i := range *schedules {
 		s := newSchedule(*scheduleSeed + uint64(i))
@@ -38,11 +38,12 @@ func TestSchedules(t *testing.T) {
 			t.Error(shrunk(t, w))
 		}
 		slowest = max(slowest, w.settled-s.faults)
-		dials, datagrams, goroutines = max(dials, w.dials), max(datagrams, w.datagrams), max(goroutines, w.goroutines)
+		dials, datagrams = max(dials, w.dials), max(datagrams, w.datagrams)
+		goroutines, heap = max(goroutines, w.goroutines), max(heap, w.heap, w.faultsHeap)
 		if n := i + 1; n%1000 == 0 || n == *schedules {
 			t.Logf("%d schedules from %d on in %v; the slowest was well %v after twice the time of its faults; "+
-				"at most %d dials and %d datagrams by a host in %v, and %d goroutines",
-				n, *scheduleSeed, time.Since(begin).Round(time.Second), slowest, dials, datagrams, sampleEvery, goroutines)
+				"at most %d dials and %d datagrams by a host in %v, %d goroutines and %d kB",
+				n, *scheduleSeed, time.Since(begin).Round(time.Second), slowest, dials, datagrams, sampleEvery, goroutines, heap/1000)
 		}
 	}
 }
@@ -62,6 +63,8 @@ func inParts(t *testing.T) {
 		}
 		cmd := exec.Command(exe, "-test.run", "^TestSchedules$", "-test.v", "-test.timeout", "0", "-schedule.processes", "1",
 			"-schedules", fmt.Sprint(n), "-schedule.seed", fmt.Sprint(seed))
+		// What a schedule leaves behind is little, and most of its goroutines are short.
+		cmd.Env = append(os.Environ(), "GOGC=400", "GODEBUG=adaptivestackstart=1")
 		seed += uint64(n)
 		parts.Go(func() {
 			out, err := cmd.CombinedOutput()

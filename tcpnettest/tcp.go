@@ -219,7 +219,11 @@ func (h *Host) transmit(g segment, zone string, k parcel, nowhere func()) {
 
 // segment takes one that has come in. It is called with lan.mu held.
 func (h *Host) segment(in *port, g segment) {
-	h.lan.delivered(h, g.kind(), g.src, g.dst, len(g.data))
+	var kind string
+	if h.lan.wire != nil {
+		kind = g.kind()
+	}
+	h.lan.delivered(h, kind, g.src, g.dst, len(g.data))
 	s := h.sockets[tuple{g.dst, g.src}]
 	if s != nil {
 		s.heard, s.probes = h.lan.now(), 0

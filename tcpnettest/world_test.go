@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
+	"runtime/metrics"
 	"slices"
 	"sync"
 	"testing"
@@ -20,11 +21,12 @@ var noDiscovery = []discovery.Discoverer{}
 
 // world is a schedule that is carried out.
 type world struct {
-	s    schedule
-	wire func(string) // gets every packet and every note
-	t    *testing.T
-	lan  *LAN
-	base int // goroutines before
+	s        schedule
+	wire     func(string) // gets every packet and every note
+	t        *testing.T
+	lan      *LAN
+	base     int // goroutines before, and
+	baseHeap int // bytes in use
 
 	members []*member
 	runs    []*run
@@ -44,6 +46,9 @@ type world struct {
 	dials      int // the most by one host in a sample
 	datagrams  int
 	goroutines int
+	heap       int // bytes in use: the most in a sample,
+	faultsHeap int // at the end of the faults,
+	wellHeap   int // and when all was well
 }
 
 // violation is a rule that was broken.
@@ -63,7 +68,7 @@ const (
 // carryOut runs a schedule and returns what was wrong, and what happened.
 func carryOut(t *testing.T, s schedule, wire func(string)) (w *world) {
 	w = &world{s: s, wire: wire, closes: map[[2]int]bool{}, shaken: map[*Host]time.Duration{}, local: map[*Host]int{}, twins: map[tcpnet.ID]bool{}}
-	w.base = runtime.NumGoroutine()
+	w.base, w.baseHeap = runtime.NumGoroutine(), collect()
 	defer func() {
 		if r := recover(); r != nil {
 			w.violation("panic", "%v", r)
@@ -446,6 +451,7 @@ func (w *world) calmDown() {
 	w.stopped = true
 	w.mu.Unlock()
 	w.lan.Note("no more faults")
+	w.faultsHeap = collect() - w.baseHeap
 	for _, m := range w.members {
 		m.join()
 	}
@@ -476,6 +482,7 @@ func (w *world) await() {
 	if err := w.meshed(); err != nil {
 		w.violation("not stable", "%v", err)
 	}
+	w.wellHeap = collect() - w.baseHeap
 	for _, m := range w.members {
 		r := m.current()
 		r.mu.Lock()
@@ -524,9 +531,6 @@ func (w *world) meshed() error {
 			case len(ab) > 1:
 				return fmt.Errorf("%v has %d connections to %v", ra, len(ab), rb)
 			case ab[0].LocalAddr().String() != ba.RemoteAddr().String() || ba.LocalAddr().String() != ab[0].RemoteAddr().String():
-				if a.host.hasZones() {
-					continue // each side has its own name for the zone
-				}
 				return fmt.Errorf("%v and %v are connected by different sockets: %v > %v, %v > %v", ra, rb,
 					ab[0].LocalAddr(), ab[0].RemoteAddr(), ba.LocalAddr(), ba.RemoteAddr())
 			}
@@ -537,8 +541,6 @@ func (w *world) meshed() error {
 	}
 	return nil
 }
-
-func (h *Host) hasZones() bool { return false }
 
 // way returns what hinders two hosts: Drop if nothing passes between them one way or
 // both, DropDials if neither can dial the other.
@@ -567,6 +569,7 @@ func (w *world) sample(stop <-chan struct{}) {
 		case <-tick.C:
 		}
 		w.goroutines = max(w.goroutines, runtime.NumGoroutine()-w.base)
+		w.heap = max(w.heap, heapInUse()-w.baseHeap)
 		for _, m := range w.members {
 			s := m.host.Stats()
 			w.dials = max(w.dials, s.Dials-last[m.host].Dials)
@@ -576,11 +579,32 @@ func (w *world) sample(stop <-chan struct{}) {
 	}
 }
 
+// heapInUse returns how many bytes the last collection of garbage has left.
+func heapInUse() int {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	return int(live[0].Value.Uint64())
+}
+
+// collect returns how many bytes of the heap are in use.
+func collect() int {
+	runtime.GC()
+	return heapInUse()
+}
+
 // end ends all nodes and looks at what is left.
 func (w *world) end() {
 	n := len(w.runs)
 	if limit := 200 + 40*n + 12*n*n; w.goroutines > limit {
 		w.violation("goroutines", "%d, more than %d", w.goroutines, limit)
+	}
+	const kB = 1000
+	if limit := 256*kB + 64*kB*n + 32*kB*n*n; max(w.heap, w.faultsHeap) > limit {
+		w.violation("memory", "%d bytes, more than %d", max(w.heap, w.faultsHeap), limit)
+	}
+	m := len(w.members)
+	if limit := 256*kB + 32*kB*n + 32*kB*m*m; w.wellHeap > limit {
+		w.violation("memory", "%d bytes when all is well, more than %d", w.wellHeap, limit)
 	}
 	if limit := 60 + 40*n; w.dials > limit {
 		w.violation("dials", "%d by one host in %v, more than %d", w.dials, sampleEvery, limit)
