@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"example.com/tcpnet/internal/dns"
@@ -60,7 +58,8 @@ type DNSOptions struct {
 // records is believed for as long as the zone says (RFC 2308). Addresses that are not
 // in the DNS any more are withdrawn. While the DNS cannot be asked, nothing is.
 //
-// An error of Start says what is wrong with name.
+// What cannot be a name of hosts, such as an IP address, which is for Config.Seeds, or
+// one with a space, is an error of Start, and so of tcpnet.Join, that says why.
 func DNS(name string) Discoverer { return NewDNS(name, DNSOptions{}) }
 
 // NewDNS is [DNS] with options.
@@ -113,16 +112,12 @@ func (f *dnsFinder) Start(ctx context.Context, self Self, sink Sink) (io.Closer,
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	q := dnsQuery{name: f.name, own: self.Port}
-	if name, text, ok := strings.Cut(f.name, ":"); ok {
-		port, err := strconv.ParseUint(text, 10, 16)
-		if err != nil || port == 0 {
-			return nil, fmt.Errorf("discovery: DNS name %q: want NAME or NAME:PORT, with a port from 1 to 65535", f.name)
+	name, port, err := dns.ParseName(f.name)
+	if err != nil {
+		if errors.Is(err, dns.ErrAddress) {
+			err = fmt.Errorf("%w: give it to Config.Seeds, with a port", err)
 		}
-		q.name, q.port = name, uint16(port)
-	}
-	if err := dns.Check(q.name); q.name == "" || err != nil {
-		return nil, fmt.Errorf("discovery: DNS name %q: it is no name in the DNS", f.name)
+		return nil, fmt.Errorf("discovery: DNS name %q: %w", f.name, err)
 	}
 	open, watch := f.open, f.watch
 	if h, ok := netstack.From(ctx); ok {
@@ -135,7 +130,8 @@ func (f *dnsFinder) Start(ctx context.Context, self Self, sink Sink) (io.Closer,
 	}
 	within, cancel := context.WithCancel(context.Background())
 	s := &dnsSession{
-		name: f.name, open: open, watch: watch, query: q, sink: sink, log: log,
+		name: f.name, open: open, watch: watch, sink: sink, log: log,
+		query:    dnsQuery{name: name, port: port, own: self.Port},
 		schedule: refresh{least: f.options.MinInterval, most: f.options.MaxInterval},
 		cancel:   cancel, done: make(chan struct{}),
 	}

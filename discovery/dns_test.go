@@ -331,13 +331,16 @@ func TestFailuresAreRetriedSoonAtFirst(t *testing.T) {
 }
 
 func TestNamesOfTheDNSThatAreNone(t *testing.T) {
-	for _, name := range []string{"", ":80", "n:", "n:0", "n:65536", "n:http", "a..b", "[fd00::1]:80", "fd00::1"} {
+	for name, why := range map[string]string{
+		"": "empty", "n:0": "port", "a..b": "nothing between", "my garden": "cannot have", strings.Repeat("x", 64): "at most 63",
+		"10.0.0.1": "Config.Seeds", "10.0.0.1:80": "Config.Seeds", "[fd00::1]:80": "Config.Seeds", "fd00::1": "Config.Seeds",
+	} {
 		s, err := DNS(name).Start(t.Context(), Self{ID: "1", Port: 1}, &recorder{})
 		if err == nil {
 			s.Close()
 			t.Errorf("%q is taken", name)
-		} else if !strings.Contains(err.Error(), fmt.Sprintf("%q", name)) {
-			t.Errorf("%q: %v", name, err)
+		} else if !strings.Contains(err.Error(), fmt.Sprintf("%q", name)) || !strings.Contains(err.Error(), why) {
+			t.Errorf("%q: %v, want %q", name, err, why)
 		}
 	}
 	ended, cancel := context.WithCancel(t.Context())

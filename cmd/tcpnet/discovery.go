@@ -2,11 +2,28 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 
 	"example.com/tcpnet/discovery"
 	"example.com/tcpnet/discovery/mdns"
+	"example.com/tcpnet/internal/dns"
 )
+
+// dnsNames checks that each of list can be in the DNS.
+func dnsNames(list ...string) error {
+	for _, s := range list {
+		_, _, err := dns.ParseName(s)
+		if errors.Is(err, dns.ErrAddress) {
+			return fmt.Errorf("%q: %w: give it to --seed, as HOST:PORT", s, err)
+		}
+		if err != nil {
+			return fmt.Errorf("%q: %w: want NAME or NAME:PORT, such as garden.example.org:4000", s, err)
+		}
+	}
+	return nil
+}
 
 // discoverers returns how nodes are found: by mDNS, and by names in the DNS if there
 // are any, whose trouble goes to trouble unless logger gets all anyway.

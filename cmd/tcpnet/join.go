@@ -101,6 +101,7 @@ Exit codes:
 			}
 			j := &joining{
 				cluster: name,
+				dns:     cmd.StringSlice("dns"),
 				wait:    cmd.Int("wait"),
 				timeout: cmd.Duration("timeout"),
 				eof:     cmd.Bool("eof"),
@@ -139,6 +140,9 @@ Exit codes:
 			if err := hostPorts(cfg.Seeds...); err != nil {
 				return usageError(cmd, "--seed %w", err)
 			}
+			if err := dnsNames(j.dns...); err != nil {
+				return usageError(cmd, "--dns %w", err)
+			}
 			if cmd.IsSet("id") {
 				if cfg.ID, err = tcpnet.ParseID(cmd.String("id")); err != nil {
 					return usageError(cmd, "--id %q: want 1 to 128 hexadecimal digits", cmd.String("id"))
@@ -150,7 +154,7 @@ Exit codes:
 			if j.verbose {
 				cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			}
-			cfg.Discovery = discoverers(cmd.StringSlice("dns"), cfg.Logger, j.chat)
+			cfg.Discovery = discoverers(j.dns, cfg.Logger, j.chat)
 			return j.run(ctx, cfg, os.Stdin)
 		},
 	}
@@ -171,6 +175,7 @@ const (
 // joining is one run of the join command.
 type joining struct {
 	cluster             string
+	dns                 []string // names to find nodes by
 	wait                int
 	timeout             time.Duration
 	eof, quiet, verbose bool
@@ -414,7 +419,7 @@ func (j *joining) awaitPeers(ctx context.Context, node *tcpnet.Node) error {
 		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
-		return failure{fmt.Errorf("%d of %d peers connected after %v%s", len(node.Connections()), j.wait, j.timeout, whyMissing(node)), exitTimeout}
+		return failure{fmt.Errorf("%d of %d peers connected after %v%s", len(node.Connections()), j.wait, j.timeout, whyMissing(node.Status(), j.dns)), exitTimeout}
 	}
 	if err := node.Wait(limit, j.wait); err != nil {
 		return late(err)
@@ -515,18 +520,16 @@ func joinError(cfg tcpnet.Config, err error) error {
 		hint = "only an administrator may listen there: choose a port from 1024 for --addr, or 0 for any that is free"
 	case strings.Contains(text, "StateFile"):
 		hint = "choose another FILE for --state"
-	case strings.Contains(text, "DNS name"):
-		hint = "--dns takes NAME or NAME:PORT, such as garden.example.org:4000"
 	default:
 		hint = fmt.Sprintf("--addr is %q; it takes HOST:PORT, such as 127.0.0.1:0 or :4000", cfg.Addr)
 	}
 	return fmt.Errorf("%s\n%s", text, hint)
 }
 
-// whyMissing says what is known of nodes that are not connected.
-func whyMissing(node *tcpnet.Node) string {
+// whyMissing says what is known of nodes that are not connected. They were looked for
+// by names too, if there are any.
+func whyMissing(st tcpnet.Status, names []string) string {
 	var b strings.Builder
-	st := node.Status()
 	for _, s := range st.Seeds {
 		if s.Error != "" {
 			fmt.Fprintf(&b, "\nseed %s: %s", s.Addr, s.Error)
@@ -542,6 +545,9 @@ func whyMissing(node *tcpnet.Node) string {
 	}
 	if b.Len() == 0 {
 		b.WriteString("\nnobody else was found. Do the others run, with this very name? Does a firewall let UDP 5353 pass? Without multicast, give --seed HOST:PORT of one of them")
+		if len(names) > 0 {
+			fmt.Fprintf(&b, "\nnor was anybody by --dns %s. Does the DNS have SRV, A or AAAA records of the others by that name, and do they listen at the port that it stands for?", strings.Join(names, ", "))
+		}
 	}
 	return b.String()
 }

@@ -71,12 +71,6 @@ func question(name string, typ dnsmessage.Type) (dnsmessage.Question, error) {
 	return q, nil
 }
 
-// Check returns nil if a name can be asked for.
-func Check(name string) error {
-	_, err := question(strings.TrimSuffix(name, ".")+".", dnsmessage.TypeA)
-	return err
-}
-
 // read takes an answer apart. An error is errStray, errTruncated, a failure, or says
 // what is wrong with the message.
 func read(msg []byte, id uint16, q dnsmessage.Question) (Answer, error) {

@@ -164,17 +164,6 @@ func TestWhatIsNoAnswer(t *testing.T) {
 	}
 }
 
-func TestNamesThatCannotBeAskedFor(t *testing.T) {
-	for name, good := range map[string]bool{
-		"tcpnet.default.svc.cluster.local": true, "x.": true, "_a._tcp.b": true,
-		"a..b": false, strings.Repeat("x", 64): false, strings.Repeat("x.", 130): false,
-	} {
-		if err := Check(name); (err == nil) != good {
-			t.Errorf("%q: %v", name, err)
-		}
-	}
-}
-
 func FuzzRead(f *testing.F) {
 	q := must(f, "n.", dnsmessage.TypeSRV)
 	f.Add(reply(f, dnsmessage.Header{}, q, "n. 30 SRV a.n.:80", "additional", "a.n. 20 A 10.0.0.1"))
