@@ -24,6 +24,7 @@ func main() {
 // newRoot returns the command with all its verbs.
 func newRoot() *cli.Command {
 	cli.VersionPrinter = func(cmd *cli.Command) { fmt.Fprintln(cmd.Root().Writer, versionLine()) }
+	cli.ShowCommandHelp = showCommandHelp
 	return &cli.Command{
 		Name:  "tcpnet",
 		Usage: "processes that share a name find one another on the local network and talk",
@@ -51,11 +52,7 @@ Exit codes:
 			if name == "" {
 				return usageError(cmd, "say what to do: demo, join, keygen or version")
 			}
-			err := fmt.Sprintf("there is no command %q", name)
-			if near := cli.SuggestCommand(cmd.VisibleCommands(), name); near != "" && near[0] == name[0] {
-				err += fmt.Sprintf("; did you mean %q?", near)
-			}
-			return usageError(cmd, "%s", err)
+			return noSuchCommand(cmd, name)
 		},
 	}
 }
@@ -94,12 +91,8 @@ func exitCode(err error) int {
 		fmt.Fprintln(os.Stderr, "tcpnet: "+text)
 	}
 	var f failure
-	switch {
-	case errors.As(err, &f):
+	if errors.As(err, &f) {
 		return f.code
-	case errors.As(err, new(cli.ExitCoder)): // of the library: there is no such help topic
-		return exitUsage
-	default:
-		return exitFailed
 	}
+	return exitFailed
 }

@@ -12,6 +12,9 @@ import (
 // wrongUsage words what the parser of flags has found.
 func wrongUsage(_ context.Context, cmd *cli.Command, err error, _ bool) error {
 	text := err.Error()
+	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
+		text = noSuchOption(cmd, name)
+	}
 	// What Go's packages say of numbers and durations is for programmers.
 	if i := strings.Index(text, ": strconv."); i >= 0 {
 		text = text[:i] + ": want a number"
