@@ -72,10 +72,11 @@ type demo struct {
 	start   time.Time
 	nodes   []*demoChild
 	reports chan childReport
+	looks   *time.Ticker // when lines that were held back are shown
 
 	found    map[[2]string]bool // who is connected to whom
-	up       int
 	lastUp   time.Time
+	lastFind time.Time
 	fullAt   time.Time // when every process was connected to every other
 	most     int       // pairs at the best moment
 	sent     int
@@ -113,6 +114,9 @@ func (d *demo) run(length time.Duration) error {
 	}
 	d.screen.title("%d processes that share only the name %q, on loopback, for %v", d.count, cluster, length)
 	defer d.kill()
+	defer d.screen.showAll()
+	d.looks = time.NewTicker(holdBack / 4)
+	defer d.looks.Stop()
 	for _, c := range d.nodes {
 		if err := d.spawn(c, cluster); err != nil {
 			return fmt.Errorf("cannot start a process: %w", err)
@@ -127,6 +131,8 @@ func (d *demo) run(length time.Duration) error {
 				running--
 			}
 			d.took(r)
+		case <-d.looks.C:
+			d.show()
 		case <-over.C:
 			return d.finish(signals, running)
 		case <-signals:
@@ -135,6 +141,9 @@ func (d *demo) run(length time.Duration) error {
 	}
 	return d.sumUp()
 }
+
+// show shows what is old enough.
+func (d *demo) show() { d.screen.show(time.Since(d.start) - holdBack) }
 
 // spawn starts one process. It runs until its standard input ends, and so cannot
 // outlive this one.
@@ -185,10 +194,10 @@ func (d *demo) took(r childReport) {
 		return
 	}
 	switch e := r.report; e.Kind {
+	case reportStart:
+		d.line(e.At, c, "starts", fmt.Sprintf("process %d", c.cmd.Process.Pid))
 	case reportUp:
-		d.up++
-		d.lastUp = e.At
-		d.line(e.At, c, "starts", fmt.Sprintf("listening at %s, process %d", e.Addr, c.cmd.Process.Pid))
+		d.lastUp = later(d.lastUp, e.At)
 	case reportJoined:
 		d.joined(c, e)
 	case reportLeft:
@@ -213,6 +222,7 @@ func (d *demo) took(r childReport) {
 // joined shows that one process has found another, and whether all have now.
 func (d *demo) joined(c *demoChild, e *report) {
 	d.found[[2]string{c.name, e.Peer}] = true
+	d.lastFind = later(d.lastFind, e.At)
 	mine := 0
 	for pair := range d.found {
 		if pair[0] == c.name {
@@ -228,8 +238,8 @@ func (d *demo) joined(c *demoChild, e *report) {
 	pairs := d.pairs()
 	d.most = max(d.most, pairs)
 	if pairs == d.allPairs() && d.fullAt.IsZero() {
-		d.fullAt = e.At
-		d.line(e.At, nil, "", fmt.Sprintf("full mesh: all %d pairs are connected", pairs))
+		d.fullAt = d.lastFind
+		d.line(d.fullAt, nil, "", fmt.Sprintf("full mesh: all %d pairs are connected", pairs))
 	}
 }
 
@@ -304,6 +314,8 @@ func (d *demo) finish(signals <-chan os.Signal, running int) error {
 				running--
 			}
 			d.took(r)
+		case <-d.looks.C:
+			d.show()
 		case <-limit.C:
 			d.sumUp()
 			return fmt.Errorf("a process did not leave within %v", stopLimit)
@@ -341,6 +353,14 @@ func (d *demo) sumUp() error {
 		return fmt.Errorf("not every process was connected to every other\nGive it longer with --for, or see why with --verbose")
 	}
 	return nil
+}
+
+// later returns the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // milliseconds words a time as people compare them.

@@ -56,7 +56,8 @@ func newDemoNode() *cli.Command {
 
 // What a process of the demo reports to its parent.
 const (
-	reportUp     = "up"     // it listens
+	reportStart  = "start"  // it will join
+	reportUp     = "up"     // it has joined
 	reportJoined = "joined" // it is connected to Peer
 	reportLeft   = "left"   // it is not any more
 	reportRound  = "round"  // what it has heard of a round of messages
@@ -68,7 +69,6 @@ type report struct {
 	Kind     string    `json:"kind"`
 	At       time.Time `json:"at"`
 	Start    time.Time `json:"start,omitzero"`
-	Addr     string    `json:"addr,omitempty"`
 	Peer     string    `json:"peer,omitempty"`
 	Reason   string    `json:"reason,omitempty"`
 	Round    int       `json:"round,omitempty"`
@@ -137,12 +137,13 @@ func (n *demoNode) run(ctx context.Context, cfg tcpnet.Config, start time.Time) 
 		}
 	}()
 	n.conns = make(map[*tcpnet.Conn]bool)
+	n.tell(report{Kind: reportStart, At: n.began}) // before others can tell of it
 	node, err := tcpnet.Join(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("%s: %w", n.label, err)
 	}
 	defer node.Close()
-	n.tell(report{Kind: reportUp, Addr: node.Addrs()[0].String()})
+	n.tell(report{Kind: reportUp})
 
 	rounds := time.NewTimer(time.Until(start.Add(firstRound)))
 	defer rounds.Stop()
