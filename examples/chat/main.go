@@ -61,10 +61,12 @@ func chat(ctx context.Context, cfg tcpnet.Config, in io.Reader, out io.Writer) e
 	}
 	defer node.Close()
 	screen.show("you are in %q; what you type goes to all", cfg.Name)
+	watching, stopWatching := context.WithCancel(context.Background())
+	defer stopWatching()
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
-		for e := range node.Events(context.Background()) { // ends with the node
+		for e := range node.Events(watching) {
 			switch e := e.(type) {
 			case tcpnet.Joined:
 				screen.show("* %s is here", e.Conn.Peer().Label)
@@ -96,10 +98,13 @@ func chat(ctx context.Context, cfg tcpnet.Config, in io.Reader, out io.Writer) e
 			typing = false
 		}
 	}
+	// The others stay: that their connections to this node end now is no news of them.
+	stopWatching()
+	<-told
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	err = node.Shutdown(ctx)
-	<-told
+	screen.show("you have left %q", cfg.Name)
 	return err
 }
 

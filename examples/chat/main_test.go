@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"strings"
 	"testing"
 
 	"example.com/tcpnet/examples/internal/program"
@@ -29,6 +30,9 @@ func TestARoom(t *testing.T) {
 	ann.Expect(`cid: hello ann$`)
 
 	bob.Interrupt()
+	if said := bob.String(); strings.Contains(said, "has left") || !strings.HasSuffix(said, "\nyou have left \""+room+"\"") {
+		t.Errorf("who leaves himself says:\n%s", said)
+	}
 	ann.Expect(`^\* bob has left: the peer has left$`)
 	cid.Kill()
 	ann.Expect(`^\* cid has left: .*process`)
