@@ -126,6 +126,7 @@ func TestTheStoreFormsAndSurvivesTheLossOfItsLeader(t *testing.T) {
 	}
 	for _, s := range servers {
 		consists(t, s, servers...)
+		s.Expect(`^ready: a store of 3 nodes$`)
 	}
 	for i, s := range servers {
 		put(t, s, fmt.Sprint("key", i), fmt.Sprint("written at ", i))
@@ -171,6 +172,7 @@ func TestTheStoreFormsAndSurvivesTheLossOfItsLeader(t *testing.T) {
 // A node alone does not take itself for a store, and says so.
 func TestOneOfThreeServesNobody(t *testing.T) {
 	s := start(t, rand.Text(), 0)
+	s.Expect(`^waiting for more nodes: 1 of 3 are here: this one$`)
 	if _, err := s.do(http.MethodPut, "/key", "value"); err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("put: %v", err)
 	}

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -21,6 +23,8 @@ type members struct {
 	size      int           // of the store when it forms
 	forget    time.Duration // how long a server may be gone
 
+	told   string                  // what it waits for, as was told last
+	ready  bool                    // it was told that the store can be used
 	leader tcpnet.ID               // the last one that was told of
 	gone   map[tcpnet.ID]time.Time // servers that are not connected, and since when
 }
@@ -37,7 +41,7 @@ func (m *members) keep(ctx context.Context) {
 		servers := m.raft.GetConfiguration().Configuration().Servers
 		switch {
 		case len(servers) == 0:
-			m.form(ctx)
+			m.waits(m.form(ctx))
 		case m.raft.State() == raft.Leader:
 			m.lead(servers)
 		}
@@ -49,6 +53,14 @@ func (m *members) keep(ctx context.Context) {
 				fmt.Println("there is no leader")
 			}
 		}
+		switch {
+		case len(servers) == 0 || m.ready:
+		case m.leader == "":
+			m.waits("a leader to be chosen")
+		default:
+			m.ready = true
+			fmt.Fprintf(os.Stderr, "ready: a store of %d nodes\n", len(servers))
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -57,28 +69,47 @@ func (m *members) keep(ctx context.Context) {
 	}
 }
 
+// waits tells what this node waits for, if that has changed.
+func (m *members) waits(what string) {
+	if what != m.told {
+		m.told = what
+		fmt.Fprintf(os.Stderr, "waiting for %s\n", what)
+	}
+}
+
 // form makes a store of the nodes that are there, if these are as many as there have to
-// be, all see the same, none is part of a store, and this node is the first of them.
+// be, all see the same, none is part of a store, and this node is the first of them. It
+// returns what has to come before this node is part of a store.
 // Two stores cannot come of it: both would have a node in common, if each has more than
 // half of all, and that would have to see exactly the one and exactly the other.
-func (m *members) form(ctx context.Context) {
+func (m *members) form(ctx context.Context) (wait string) {
 	st := m.node.Status()
 	everyone := []tcpnet.ID{m.node.ID()}
+	names := []string{"this one"}
 	for _, p := range st.Peers {
 		everyone = append(everyone, p.ID)
+		names = append(names, name(p))
 	}
 	slices.SortFunc(everyone, tcpnet.ID.Compare)
-	if len(everyone) != m.size || everyone[0] != m.node.ID() {
-		return
+	here := strings.Join(names, ", ")
+	switch n := len(everyone); {
+	case n < m.size:
+		return fmt.Sprintf("more nodes: %d of %d are here: %s", n, m.size, here)
+	case n > m.size:
+		return fmt.Sprintf("a store to take this node in, or until exactly %d nodes (-n) are here and can form one: now %d are: %s", m.size, n, here)
+	case everyone[0] != m.node.ID():
+		return fmt.Sprintf("%s to form a store of the %d nodes that are here: %s", everyone[0], n, here)
 	}
 	for _, p := range st.Peers {
 		seen := append(slices.Clone(p.Sees), p.ID)
 		slices.SortFunc(seen, tcpnet.ID.Compare)
 		if !p.SeesKnown || !slices.Equal(seen, everyone) {
-			return
+			return fmt.Sprintf("%s to see the same %d nodes as this one: %s", name(p), m.size, here)
 		}
-		if free, err := m.isFree(ctx, p.ID); err != nil || !free {
-			return // it belongs to a store, whose leader will find us
+		if free, err := m.isFree(ctx, p.ID); err != nil {
+			return fmt.Sprintf("%s to answer: %v", name(p), err)
+		} else if !free { // its leader will find us
+			return fmt.Sprintf("the store to take this node in that %s belongs to", name(p))
 		}
 	}
 	var c raft.Configuration
@@ -86,9 +117,13 @@ func (m *members) form(ctx context.Context) {
 		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(id), Address: address(id)})
 	}
 	if err := m.raft.BootstrapCluster(c).Error(); err != nil {
-		fmt.Println("cannot form a store:", err)
+		return fmt.Sprintf("a store, which cannot be formed: %v", err)
 	}
+	return "a leader to be chosen"
 }
+
+// name is what a peer is called in messages.
+func name(p tcpnet.PeerStatus) string { return fmt.Sprintf("%s (%s)", p.ID, p.Label) }
 
 // isFree reports whether a peer is not part of a store yet.
 func (m *members) isFree(ctx context.Context, id tcpnet.ID) (bool, error) {
