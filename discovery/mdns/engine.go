@@ -274,10 +274,19 @@ func (e *engine) join(s *session) {
 	}
 	v.sessions = append(v.sessions, s)
 	e.mention.Store(newMention(e.names()))
-	e.joinGroups()
 	e.responder.add(now, n)
 	v.querier.restart(now, v.links(), func(int) bool { return false })
-	e.transmit(e.responder.advance(now))
+	first := e.responder.advance(now)
+	used := e.used()
+	if len(e.sessions) == 1 {
+		// What is said at once does not wait for the preparations of what is
+		// said later. Who speaks hears the answers already.
+		e.joinGroups(speaking(used, first))
+	} else {
+		e.joinGroups(used)
+	}
+	e.transmit(first)
+	e.joinGroups(used)
 	e.watching.Do(func() { go e.watch() })
 
 	for _, o := range v.sessions {
@@ -355,7 +364,7 @@ func (e *engine) changed(ifs []Interface, resumed bool) {
 		}
 		e.responder.move(now, s.node, addrs, links, changed)
 	}
-	e.joinGroups()
+	e.joinGroups(e.used())
 	for _, v := range e.services {
 		v.querier.restart(now, v.links(), changed)
 		for _, s := range v.sessions {
@@ -401,10 +410,28 @@ func (e *engine) used() []Interface {
 	return ifs
 }
 
-func (e *engine) joinGroups() {
+// speaking returns interfaces with only those of their addresses whose links have
+// something to send.
+func speaking(ifs []Interface, ts []transmission) []Interface {
+	speaking := make([]Interface, 0, len(ifs))
+	for _, i := range ifs {
+		var prefixes []netip.Prefix
+		for _, p := range i.Prefixes {
+			l := link{i.Index, !p.Addr().Is4()}
+			if slices.ContainsFunc(ts, func(t transmission) bool { return t.link == l }) {
+				prefixes = append(prefixes, p)
+			}
+		}
+		i.Prefixes = prefixes
+		speaking = append(speaking, i)
+	}
+	return speaking
+}
+
+func (e *engine) joinGroups(ifs []Interface) {
 	for _, t := range []Transport{e.port, e.oneShot} {
 		if t != nil {
-			if err := t.Join(e.used()); err != nil {
+			if err := t.Join(ifs); err != nil {
 				e.complain("cannot hear mDNS on all interfaces", err)
 			}
 		}

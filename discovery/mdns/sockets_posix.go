@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -25,12 +26,13 @@ const receiveBuffer = 4 << 20
 const controlSpace = 256
 
 // sockets is a transport with one socket per family, on all addresses. Control
-// messages tell and choose the interface.
+// messages tell and choose the interface. A family's is opened when there is an
+// interface with addresses of it.
 type sockets struct {
+	port    uint16
 	receive func(Packet)
 	v4      *socket
 	v6      *socket
-	denied  error // why there is no socket of a family that the machine has
 	readers sync.WaitGroup
 }
 
@@ -43,25 +45,28 @@ type socket struct {
 	joined map[int]*net.Interface // by index
 }
 
+// openSockets opens the socket of one family, to tell early whether the port can be
+// had. The other follows with Join.
 func openSockets(port uint16, receive func(Packet)) (Transport, error) {
-	s := &sockets{receive: receive}
-	var err4, err6 error
-	s.v4, err4 = openSocket("udp4", port)
-	s.v6, err6 = openSocket("udp6", port)
-	if s.v4 == nil && s.v6 == nil {
-		return nil, errors.Join(err4, err6)
-	}
-	for _, err := range []error{err4, err6} {
-		if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) {
-			s.denied = err
-		}
-	}
-	for _, k := range []*socket{s.v4, s.v6} {
-		if k != nil {
-			s.readers.Go(func() { s.read(k) })
+	s := &sockets{port: port, receive: receive}
+	if err4 := s.open("udp4", &s.v4); err4 != nil {
+		if err6 := s.open("udp6", &s.v6); err6 != nil {
+			return nil, errors.Join(err4, err6)
 		}
 	}
 	return s, nil
+}
+
+// open opens the socket of a family, if it is not open, as k.
+func (s *sockets) open(network string, k **socket) (err error) {
+	if *k != nil {
+		return nil
+	}
+	if *k, err = openSocket(network, s.port); err == nil {
+		opened := *k
+		s.readers.Go(func() { s.read(opened) })
+	}
+	return err
 }
 
 func openSocket(network string, port uint16) (*socket, error) {
@@ -112,9 +117,21 @@ func sharePort(fd int) error {
 }
 
 func (s *sockets) Join(ifs []Interface) error {
-	errs := []error{s.denied}
-	for _, k := range []*socket{s.v4, s.v6} {
-		if k != nil && k.groups {
+	var errs []error
+	for _, family := range []struct {
+		network string
+		k       **socket
+		v6      bool
+	}{{"udp4", &s.v4, false}, {"udp6", &s.v6, true}} {
+		offered := slices.ContainsFunc(ifs, func(i Interface) bool { return slices.Contains(i.links(), link{i.Index, family.v6}) })
+		if offered {
+			err := s.open(family.network, family.k)
+			// Any other error says that the machine does not have the family.
+			if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) {
+				errs = append(errs, err)
+			}
+		}
+		if k := *family.k; k != nil && k.groups {
 			errs = append(errs, k.join(ifs))
 		}
 	}
