@@ -97,7 +97,7 @@ func CheckSecret(secret []byte) ([]byte, error) {
 	case different < fewBytes:
 		return nil, fmt.Errorf("it has only %d different bytes, and could be guessed: make one with tcpnet keygen", different)
 	case isText(secret) && !isEncoded(secret):
-		return nil, errors.New("it looks like words, which can be guessed: make one with tcpnet keygen")
+		return nil, errors.New("it looks like words, which can be guessed: make one with tcpnet keygen, or in a program with NewSecret")
 	}
 	return bytes.Clone(secret), nil
 }
