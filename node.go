@@ -59,6 +59,7 @@ type Node struct {
 	foreign  map[string]discovery.Foreign
 	counters counters
 	ended    bool
+	emptied  chan struct{} // made and awaited by Close; closed when all and streams are empty
 }
 
 // Join makes a node of the cluster cfg.Name. It returns when the node listens and
@@ -141,8 +142,7 @@ func Join(ctx context.Context, cfg Config) (*Node, error) {
 		n.mu.Unlock()
 	}
 	for _, s := range cfg.Seeds {
-		n.seeds.add(s)
-		n.mesh.AddSeed(s)
+		n.addSeed(s)
 	}
 	host.Started(n)
 	return n, nil
@@ -477,6 +477,9 @@ func (n *Node) Close() error {
 			s.end()
 		}
 		n.changedLocked()
+		emptied := make(chan struct{})
+		n.emptied = emptied
+		n.closedLocked()
 		n.mu.Unlock()
 		var closed sync.WaitGroup
 		for _, c := range open {
@@ -492,11 +495,20 @@ func (n *Node) Close() error {
 			})
 		}
 		closed.Wait()
+		<-emptied // also of what the program is closing at this moment
 		n.senders.Wait()
 		close(n.done)
 	}
 	<-n.done
 	return nil
+}
+
+// closedLocked tells Close when all that was open is closed. It is called with mu held.
+func (n *Node) closedLocked() {
+	if n.emptied != nil && len(n.all) == 0 && len(n.streams) == 0 {
+		close(n.emptied)
+		n.emptied = nil
+	}
 }
 
 // forget takes a connection that is closed out of the books.
@@ -506,6 +518,7 @@ func (n *Node) forget(c *Conn) {
 	if _, open := n.all[c]; open {
 		delete(n.all, c)
 		n.counters.closed.add(c)
+		n.closedLocked()
 	}
 	n.accept = slices.DeleteFunc(n.accept, func(a *Conn) bool { return a == c })
 	if c.linger != nil {

@@ -10,30 +10,35 @@ import (
 )
 
 // seedBook counts who wants an address without an ID to be dialled: Config.Seeds
-// and each session of discovery. The zero value is empty.
+// and each session of discovery. The mesh is told with mu held, so that it knows the
+// same when one wants an address that another does not want any more. The zero value is
+// empty.
 type seedBook struct {
 	mu    sync.Mutex // guards users
 	users map[string]int
 }
 
-func (b *seedBook) add(seed string) {
+// addSeed has an address dialled, also for whoever asks now.
+func (n *Node) addSeed(seed string) {
+	b := &n.seeds
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.users == nil {
 		b.users = make(map[string]int)
 	}
 	b.users[seed]++
+	n.mesh.AddSeed(seed)
 }
 
-// drop reports whether nobody wants the address any more.
-func (b *seedBook) drop(seed string) (last bool) {
+// dropSeed takes back one call of addSeed.
+func (n *Node) dropSeed(seed string) {
+	b := &n.seeds
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.users[seed]--
-	if last = b.users[seed] <= 0; last {
+	if b.users[seed]--; b.users[seed] <= 0 {
 		delete(b.users, seed)
+		n.mesh.DropSeed(seed)
 	}
-	return last
 }
 
 // maxReported is how many addresses without an ID one session may have reported at
@@ -65,41 +70,39 @@ func (f *finder) Found(c discovery.Candidate) {
 	own := n.network.Load().addrs
 	for _, a := range c.Addrs {
 		a = unmapped(a)
-		if a.IsValid() && a.Port() != 0 && !slices.Contains(own, a) && f.report(a) {
-			n.mesh.AddSeed(a.String())
+		if a.IsValid() && a.Port() != 0 && !slices.Contains(own, a) {
+			f.report(a)
 		}
 	}
 }
 
-// report takes note of an address and reports whether there is room for it.
-func (f *finder) report(a netip.AddrPort) bool {
+// report has an address dialled that is new, if there is room for it.
+func (f *finder) report(a netip.AddrPort) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, known := f.reported[a]; known {
-		return true
+		(*Node)(f.sink).mesh.AddSeed(a.String()) // there may have been no room for it
+		return
 	}
 	if len(f.reported) >= maxReported {
-		return false
+		return
 	}
 	if f.reported == nil {
 		f.reported = make(map[netip.AddrPort]struct{})
 	}
 	f.reported[a] = struct{}{}
-	(*Node)(f.sink).seeds.add(a.String())
-	return true
+	(*Node)(f.sink).addSeed(a.String())
 }
 
 // Withdraw takes addresses back.
 func (f *finder) Withdraw(addrs []netip.AddrPort) {
-	n := (*Node)(f.sink)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, a := range addrs {
 		a = unmapped(a)
-		f.mu.Lock()
-		_, known := f.reported[a]
-		delete(f.reported, a)
-		f.mu.Unlock()
-		if known && n.seeds.drop(a.String()) {
-			n.mesh.DropSeed(a.String())
+		if _, known := f.reported[a]; known {
+			delete(f.reported, a)
+			(*Node)(f.sink).dropSeed(a.String())
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,6 +67,26 @@ func TestAddressesWithoutAnID(t *testing.T) {
 	// Nobody is cut off by that.
 	if c, ok := a.Connection(b.ID()); !ok || c.Context().Err() != nil {
 		t.Error("the connection is gone")
+	}
+}
+
+// An address that one discoverer takes back while another names it is dialled.
+func TestAddressTakenBackAndNamedAtOnce(t *testing.T) {
+	const addr = "127.0.0.1:1"
+	var g, h guide
+	a := join(t, tcpnet.Config{Name: cluster(), Discovery: []discovery.Discoverer{&g, &h}})
+	for range 300 {
+		h.found(addr)
+		var both sync.WaitGroup
+		both.Go(func() { h.withdraw(addr) })
+		both.Go(func() { g.found(addr) })
+		both.Wait()
+		if got := seeds(a); !slices.Equal(got, []string{addr}) {
+			t.Fatalf("seeds are %v", got)
+		}
+		if g.withdraw(addr); len(seeds(a)) > 0 {
+			t.Fatalf("nobody wants %v", seeds(a))
+		}
 	}
 }
 

@@ -286,6 +286,7 @@ func (s *Stream) Close() error {
 	s.node.mu.Lock()
 	defer s.node.mu.Unlock()
 	delete(s.node.streams, s)
+	s.node.closedLocked()
 	return err
 }
 

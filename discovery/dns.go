@@ -56,7 +56,8 @@ type DNSOptions struct {
 // It is asked again when the TTL of what was answered is over, at the latest after
 // 5 minutes, and after each change of the machine's network; that there are no
 // records is believed for as long as the zone says (RFC 2308). Addresses that are not
-// in the DNS any more are withdrawn. While the DNS cannot be asked, nothing is.
+// in the DNS any more are withdrawn. While the DNS cannot be asked, nothing is; while it
+// can be asked for a part only, the newest 256 that are missing are kept.
 //
 // What cannot be a name of hosts, such as an IP address, which is for Config.Seeds, or
 // one with a space, is an error of Start, and so of tcpnet.Join, that says why.
@@ -207,6 +208,11 @@ func (s *dnsSession) lookup(ctx context.Context) ([]netip.AddrPort, time.Duratio
 	return s.query.resolve(ctx, r)
 }
 
+// maxDNSKept is how many addresses are still believed in that were found before and not
+// now, because not all could be asked for: one host that stays unknown must not keep all
+// that ever had the others.
+const maxDNSKept = maxDNSTargets
+
 // report passes on what was found. With an error that need not be all.
 func (s *dnsSession) report(found []netip.AddrPort, err error) {
 	if len(found) > 0 {
@@ -221,6 +227,9 @@ func (s *dnsSession) report(found []netip.AddrPort, err error) {
 		default:
 			gone = append(gone, a)
 		}
+	}
+	if over := len(kept) - maxDNSKept; over > 0 && len(found) > 0 {
+		gone, kept = append(gone, kept[:over]...), kept[over:] // the oldest
 	}
 	s.known = append(kept, found...)
 	if w, ok := s.sink.(Withdrawer); ok && len(gone) > 0 {

@@ -226,6 +226,24 @@ func TestANameThatWasCompletedIsGone(t *testing.T) {
 	})
 }
 
+// A host that stays unknown does not keep the addresses that the others ever had.
+func TestAHostThatStaysUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := &zone{records: map[string]string{"SRV n.": "1s a.:1 b.:1", "A a.": "1s 10.0.0.0", "A b.": "!"}}
+		r, _ := finding(t, "n", z)
+		for i := range 400 {
+			z.set("A a.", fmt.Sprintf("1s 10.0.%d.%d", (i+1)/200, (i+1)%200))
+			time.Sleep(time.Hour)
+		}
+		if got := strings.Fields(r.known()); len(got) != maxDNSKept+1 {
+			t.Errorf("%d are kept: %v", len(got)-1, got)
+		}
+		if got := r.known(); !strings.Contains(got, " 10.0.2.0:1") || strings.Contains(got, " 10.0.0.1:1 ") {
+			t.Error(got)
+		}
+	})
+}
+
 func TestRecordsChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := &zone{records: map[string]string{"A n.": "30s 10.0.0.1 10.0.0.2"}}

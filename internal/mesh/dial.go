@@ -30,13 +30,15 @@ func (m *Mesh) dialPeer(p *peer, addrs []netip.AddrPort) {
 	overtaken, linked := context.WithCancel(m.ctx)
 	defer linked()
 	m.mu.Lock()
-	m.dialling[p] = linked
+	m.dialling[p] = &linked
 	m.mu.Unlock()
 	err := race(m.ctx, addrs, &m.room, func(ctx context.Context, a netip.AddrPort, r *contest) error {
 		return m.dialLink(ctx, overtaken, a, p, nil, r)
 	})
 	m.mu.Lock()
-	delete(m.dialling, p)
+	if m.dialling[p] == &linked { // else a later attempt has begun
+		delete(m.dialling, p)
+	}
 	m.mu.Unlock()
 	m.attemptFailed(p, nil, err)
 }

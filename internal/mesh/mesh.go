@@ -112,13 +112,13 @@ type Mesh struct {
 	core       *core
 	lastLink   link.LinkID
 	links      map[link.LinkID]*entry
-	dirty      []*link.Link              // have something to flush
-	jobs       []func()                  // wait for goroutines
-	openings   []func()                  // wait for goroutines, or for whoever steps
-	dialling   map[*peer]func()          // ends attempts that are overtaken
-	tokens     map[link.Token]claim      // of connections that peers are to open
-	expected   map[*session]link.Token   // the keys of tokens
-	early      map[link.Token]chan claim // sockets that came before their token was known
+	dirty      []*link.Link                  // have something to flush
+	jobs       []func()                      // wait for goroutines
+	openings   []func()                      // wait for goroutines, or for whoever steps
+	dialling   map[*peer]*context.CancelFunc // end attempts that are overtaken
+	tokens     map[link.Token]claim          // of connections that peers are to open
+	expected   map[*session]link.Token       // the keys of tokens
+	early      map[link.Token]chan claim     // sockets that came before their token was known
 	open       map[*session]*Connection
 	outbox     []func()
 	delivering bool
@@ -148,7 +148,7 @@ func New(cfg Config) *Mesh {
 		cfg:      cfg,
 		inc:      link.NewIncarnation(),
 		links:    make(map[link.LinkID]*entry),
-		dialling: make(map[*peer]func()),
+		dialling: make(map[*peer]*context.CancelFunc),
 		tokens:   make(map[link.Token]claim),
 		expected: make(map[*session]link.Token),
 		early:    make(map[link.Token]chan claim),
@@ -394,7 +394,7 @@ func (fx *sideEffects) admit(id link.LinkID) {
 		e.Admit()
 		e.release()
 		if overtake := fx.dialling[fx.core.sessions[id].peer]; overtake != nil {
-			overtake()
+			(*overtake)()
 		}
 		close(fx.streams.adopted)
 		fx.streams.adopted = make(chan struct{})
