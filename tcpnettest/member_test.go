@@ -23,6 +23,7 @@ type member struct {
 	mu      sync.Mutex // guards what follows
 	id      tcpnet.ID
 	run     *run
+	joining bool // it is about to run
 	rejects map[tcpnet.ID]int
 	slow    int
 }
@@ -49,11 +50,17 @@ type run struct {
 // join starts the member's program, unless it runs.
 func (m *member) join() {
 	m.mu.Lock()
-	running, id := m.run != nil, m.id
+	running, id := m.run != nil || m.joining, m.id
+	m.joining = m.joining || !running
 	m.mu.Unlock()
 	if running {
 		return
 	}
+	defer func() {
+		m.mu.Lock()
+		m.joining = false
+		m.mu.Unlock()
+	}()
 	m.host.lan.mu.Lock()
 	ok := m.host.alive()
 	m.host.lan.mu.Unlock()

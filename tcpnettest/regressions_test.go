@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -209,6 +210,138 @@ func TestLostConnectionHasNoCleanEnd(t *testing.T) {
 		b.SetUp("eth0", true)
 		if _, err := ca.Read(make([]byte, 1)); err == nil || err == io.EOF {
 			t.Errorf("a reads %v: a clean end", err)
+		}
+	})
+}
+
+// A twin on the machine of one node leaves while another, that could be dialled by
+// nobody else, has said all that it says by itself. Its goodbye was taken for the other's
+// in the process, and who was left had been told of the other a moment before.
+func TestTwinInTheProcessLeaves(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b := lan.Host("a"), lan.Host("b")
+		na, nb := a.Join(tcpnet.Config{ID: "A"}), b.Join(tcpnet.Config{ID: "B"})
+		time.Sleep(time.Minute)
+		lan.Set(b, a, tcpnettest.DropDials)
+		a.SetUp("eth0", false)
+		time.Sleep(15 * time.Second)
+		twin := a.Join(tcpnet.Config{ID: "B"})
+		time.Sleep(time.Second)
+		if err := tcpnettest.Meshed(na, twin); err != nil {
+			t.Fatal(err)
+		}
+		a.SetUp("eth0", true)
+		time.Sleep(100 * time.Millisecond)
+		twin.Close()
+		time.Sleep(5 * time.Second)
+		if err := tcpnettest.Meshed(na, nb); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Each of two nodes has a twin on the other's machine for a while. When both were gone,
+// nobody said another word by mDNS.
+func TestTwinsHaveCrossed(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b := lan.Host("a"), lan.Host("b")
+		na, nb := a.Join(tcpnet.Config{ID: "A"}), b.Join(tcpnet.Config{ID: "B"})
+		time.Sleep(10 * time.Second)
+		lan.Set(a, b, tcpnettest.Drop)
+		time.Sleep(2 * time.Second)
+		twinB := a.Join(tcpnet.Config{ID: "B"})
+		time.Sleep(2 * time.Second)
+		twinB.Close()
+		time.Sleep(time.Second)
+		twinA := b.Join(tcpnet.Config{ID: "A"})
+		time.Sleep(1300 * time.Millisecond)
+		lan.Heal()
+		time.Sleep(900 * time.Millisecond)
+		twinA.Close()
+		time.Sleep(15 * time.Second)
+		if err := tcpnettest.Meshed(na, nb); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Where there is no multicast, two nodes that have no peer in common found each other
+// never, although they could reach each other: only first-hand news was passed on.
+func TestNoPeerInCommon(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b, c, d := lan.Host("a"), lan.Host("b"), lan.Host("c"), lan.Host("d")
+		lan.Cut(a, d)
+		lan.Cut(b, c)
+		cfg := tcpnet.Config{Addr: ":7000", Seeds: []string{"a:7000", "b:7000"}, Discovery: []discovery.Discoverer{}}
+		a.Join(cfg)
+		b.Join(cfg)
+		nc, nd := c.Join(cfg), d.Join(cfg)
+		time.Sleep(time.Minute)
+		if err := tcpnettest.Meshed(nc, nd); err == nil {
+			return
+		}
+		if _, ok := nc.Connection(nd.ID()); !ok {
+			t.Error("c and d have not found each other")
+		}
+	})
+}
+
+// A node moves twice and cannot dial one of its peers, which asks where it is between
+// the two. As nobody's view was another afterwards, it did not ask again.
+func TestPeerMovesAgain(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		hosts := lan.Hosts(4)
+		cfg := tcpnet.Config{Addr: ":7000", Seeds: []string{"h1:7000"}, Discovery: []discovery.Discoverer{}}
+		var nodes []*tcpnet.Node
+		for _, h := range hosts {
+			nodes = append(nodes, h.Join(cfg))
+		}
+		time.Sleep(10 * time.Second)
+		if err := tcpnettest.Meshed(nodes...); err != nil {
+			t.Fatal(err)
+		}
+		mover := hosts[3]
+		lan.Set(mover, hosts[2], tcpnettest.DropDials)
+		mover.Renumber("eth0")
+		time.Sleep(11 * time.Second) // the last peer has noticed, and asked
+		mover.Renumber("eth0")
+		time.Sleep(time.Minute)
+		if err := tcpnettest.Meshed(nodes...); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The byte that says that a connection is open is lost, with all that follows. Who had
+// not got it gave up as if all had been said, and what the other's program had sent was
+// taken to have been read.
+func TestHalfOpenedConnectionHasNoCleanEnd(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b := lan.Host("a"), lan.Host("b")
+		first := make(chan error, 1)
+		var once sync.Once
+		lan.Set(b, a, tcpnettest.DropDials) // so that it is a that dials
+		a.Join(tcpnet.Config{})
+		b.Join(tcpnet.Config{Handler: func(c *tcpnet.Conn) {
+			defer c.Close()
+			once.Do(func() {
+				lan.Set(b, a, tcpnettest.Drop)
+				c.Write([]byte("hello"))
+				c.CloseWrite()
+				time.AfterFunc(8*time.Second, lan.Heal) // when a has given up
+				_, err := c.Read(make([]byte, 1))
+				<-c.Context().Done()
+				first <- err
+			})
+			io.Copy(io.Discard, c)
+		}})
+		select {
+		case err := <-first:
+			if err == nil || err == io.EOF {
+				t.Errorf("the end of a connection that a's program never had is clean: %v", err)
+			}
+		case <-time.After(time.Minute):
+			t.Error("b's program has had no connection, or has it still")
 		}
 	})
 }

@@ -569,7 +569,9 @@ func (w *world) sample(stop <-chan struct{}) {
 		case <-tick.C:
 		}
 		w.goroutines = max(w.goroutines, runtime.NumGoroutine()-w.base)
-		w.heap = max(w.heap, heapInUse()-w.baseHeap)
+		if heapInUse()-w.baseHeap > w.heap { // what was allocated meanwhile counted as used
+			w.heap = max(w.heap, collect()-w.baseHeap)
+		}
 		for _, m := range w.members {
 			s := m.host.Stats()
 			w.dials = max(w.dials, s.Dials-last[m.host].Dials)

@@ -315,6 +315,11 @@ func (e *engine) leave(s *session) []transmission {
 	} else {
 		v.querier.restart(time.Now(), v.links(), func(int) bool { return false })
 	}
+	for _, o := range v.sessions {
+		// If another node elsewhere has its ID, its next word is news: the
+		// goodbye was heard as that one's, too.
+		o.report.forget(s.node.key)
+	}
 	e.mention.Store(newMention(e.names()))
 	e.recent.clear()
 	return goodbye

@@ -50,6 +50,10 @@ const (
 	// (RFC 6762, 9 has the loser rename itself; an ID cannot change).
 	maxConflictGap = time.Hour
 
+	// rescueGap is how often a node announces itself anew because somebody has
+	// said goodbye in its name: as long as all of its announcements take.
+	rescueGap = 10 * time.Second
+
 	// maxWaiting bounds the replies that wait for their time, and the
 	// questions that wait for known answers.
 	maxWaiting = 256
@@ -94,6 +98,7 @@ type node struct {
 	bursts   map[link]*burst
 	defences int
 	defended time.Time
+	rescued  time.Time
 }
 
 // pending are the records to be multicast on a link.
@@ -350,14 +355,18 @@ func (r *responder) twin(now time.Time, l link, payload uint64) bool {
 }
 
 // response takes what another responder multicast: it may spare us an answer
-// (RFC 6762, 7.4) or claim a name of ours (9). It returns the nodes whose name is
-// claimed.
+// (RFC 6762, 7.4), say that a node of ours is gone, or claim a name of ours (9). It
+// returns the nodes whose name is claimed.
 func (r *responder) response(now time.Time, l link, m *message) (contested []*node) {
 	for _, n := range r.nodes {
 		if p := n.pending[l]; p != nil && !p.defence {
 			if p.kinds &^= n.known(m, p.kinds&kindShared, l.index); p.kinds == 0 {
 				delete(n.pending, l)
 			}
+		}
+		if n.dismissed(m) && (n.rescued.IsZero() || now.Sub(n.rescued) >= rescueGap) {
+			n.rescued = now
+			n.burst(now.Add(defendAfter), l) // by then it has been said twice
 		}
 		if !n.contested(m) {
 			continue
@@ -699,6 +708,21 @@ func (n *node) contested(m *message) bool {
 			if !n.hasAddr(r.addr) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// dismissed reports whether a response says that the node is gone: another with its ID
+// may have said goodbye.
+func (n *node) dismissed(m *message) bool {
+	for i := range m.records {
+		r := &m.records[i]
+		if !m.response || r.ttl != 0 || r.section != inAnswer {
+			continue
+		}
+		if r.name == n.key && r.typ == dnsmessage.TypeSRV || r.typ == dnsmessage.TypePTR && r.name == n.service && fold(r.target) == n.key {
+			return true
 		}
 	}
 	return false

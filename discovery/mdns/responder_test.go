@@ -444,6 +444,34 @@ func TestConflict(t *testing.T) {
 	}
 }
 
+// A node that another says is gone announces itself anew, after the second goodbye and
+// not for every one.
+func TestGoodbyeInItsName(t *testing.T) {
+	for name, r := range map[string]record{
+		"PTR": {name: chat, typ: dnsmessage.TypePTR, target: "AB12." + chat},
+		"SRV": {name: "ab12." + chat, typ: dnsmessage.TypeSRV, port: 1, target: "other.local."},
+	} {
+		s := newStage(t)
+		begin := s.now
+		for range 10 * 60 {
+			if c := s.r.response(s.now, eth4, &message{response: true, records: []record{r}}); c != nil {
+				t.Errorf("%s: a goodbye claims nothing", name)
+			}
+			if s.run(100 * time.Millisecond); len(s.sent) > 0 && s.now.Sub(begin) < defendAfter {
+				t.Errorf("%s: it is announced while the other still says goodbye", name)
+			}
+		}
+		if n := len(s.sent); n < 4 || n > 6*announcements+1 {
+			t.Errorf("%s: %d announcements in a minute", name, n)
+		}
+		other := newStage(t)
+		other.r.response(other.now, eth4, &message{response: true, records: []record{{name: chat, typ: dnsmessage.TypePTR, target: "ab13." + chat}}})
+		if other.run(time.Minute); len(other.sent) > 0 {
+			t.Error("the goodbye of another is answered")
+		}
+	}
+}
+
 // After a change of addresses the new ones are announced at once (RFC 6762, 8.4),
 // on that interface alone.
 func TestMove(t *testing.T) {

@@ -26,6 +26,7 @@ const (
 	FramePeers   FrameType = 0x09
 	FrameDial    FrameType = 0x0A
 	FrameNoDial  FrameType = 0x0B
+	FrameHearsay FrameType = 0x0C
 )
 
 // The largest payloads (PROTOCOL.md section 4).

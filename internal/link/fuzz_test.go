@@ -91,7 +91,7 @@ func parse(t *testing.T, typ FrameType, p []byte) {
 		}
 	case FrameHello:
 		parseHello(t, p)
-	case FramePeers:
+	case FramePeers, FrameHearsay:
 		parsePeers(t, p)
 	}
 }

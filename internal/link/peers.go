@@ -17,10 +17,15 @@ type Entry struct {
 const maxEntryAddrs = 8
 
 // AppendPeers appends as many PEERS frames as the entries need.
-func AppendPeers(b []byte, entries []Entry) []byte {
+func AppendPeers(b []byte, entries []Entry) []byte { return appendEntries(b, FramePeers, entries) }
+
+// AppendHearsay appends as many HEARSAY frames as the entries need.
+func AppendHearsay(b []byte, entries []Entry) []byte { return appendEntries(b, FrameHearsay, entries) }
+
+func appendEntries(b []byte, t FrameType, entries []Entry) []byte {
 	for {
 		start := len(b)
-		b = beginFrame(b, FramePeers)
+		b = beginFrame(b, t)
 		b = append(b, 0)
 		for len(entries) > 0 && len(b)-start < MaxPayload-512 { // an entry takes at most 282 bytes
 			b = appendEntry(b, entries[0])
@@ -48,7 +53,7 @@ func appendEntry(b []byte, e Entry) []byte {
 	return b
 }
 
-// ParsePeers reads the payload of PEERS and says whether more frames follow.
+// ParsePeers reads the payload of PEERS or HEARSAY and says whether more frames follow.
 func ParsePeers(p []byte) (entries []Entry, more bool, err error) {
 	if len(p) < 1 {
 		return nil, false, short(FramePeers)

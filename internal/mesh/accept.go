@@ -329,13 +329,19 @@ func (m *Mesh) handler(l *link.Link, t link.FrameType, p []byte) (handle func(no
 		}
 		handle = func(now time.Time) { m.core.gotClose(now, l.ID, number) }
 	case link.FrameAsk:
-		handle = func(now time.Time) { m.core.gotAsk(l.ID) }
+		handle = func(now time.Time) { m.core.gotAsk(now, l.ID) }
 	case link.FramePeers:
 		entries, more, err := link.ParsePeers(p)
 		if err != nil {
 			return nil, err
 		}
 		handle = func(now time.Time) { m.core.gotPeers(now, l.ID, entries, more) }
+	case link.FrameHearsay:
+		entries, _, err := link.ParsePeers(p)
+		if err != nil {
+			return nil, err
+		}
+		handle = func(now time.Time) { m.core.gotHearsay(now, l.ID, entries) }
 	case link.FrameDial:
 		d, err := link.ParseDial(p)
 		if err != nil {

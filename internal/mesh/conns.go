@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/tcpnet/internal/link"
+	"example.com/tcpnet/internal/secure"
 )
 
 // openConn dials the connection of this number (PROTOCOL.md section 6).
@@ -31,11 +32,11 @@ func (m *Mesh) openConn(s *session, number uint64, token link.Token) {
 			err = fmt.Errorf("%w: answered %#x to a token", link.ErrProtocol, answer[0])
 		}
 		if err != nil {
-			conn.Close()
+			cut(conn)
 			return err
 		}
 		if !r.win(ctx) || !keep() {
-			conn.Close()
+			cut(conn)
 			return context.Canceled
 		}
 		m.connUp(s, number, conn)
@@ -66,7 +67,7 @@ func (m *Mesh) serveConn(conn net.Conn, remote netip.AddrPort, leave func() bool
 		return
 	}
 	if _, err := conn.Write([]byte{link.Accepted}); err != nil {
-		conn.Close()
+		cut(conn)
 		m.step(nil, func(now time.Time) { m.core.connFailed(now, c.session, c.number) })
 		return
 	}
@@ -125,6 +126,20 @@ func (m *Mesh) connUp(s *session, number uint64, conn net.Conn) {
 		}
 	})
 	if !up {
+		cut(conn)
+	}
+}
+
+// cut closes a connection that the program on the other side may have already: it must
+// not take this for the end of what ours had to say.
+func cut(conn net.Conn) {
+	switch c := conn.(type) {
+	case *secure.Conn:
+		c.Cut()
+	case interface{ SetLinger(sec int) error }:
+		c.SetLinger(0)
+		conn.Close()
+	default:
 		conn.Close()
 	}
 }

@@ -436,6 +436,9 @@ func (h hands) down(s *session, cause error) {
 	}
 }
 
+// lost is for streams, which the model does not have.
+func (h hands) lost(*session, error) {}
+
 func (h hands) reject(r Rejection) {
 	h.w.note("   %s: rejected %s: %v", h.n.name(), r.Peer.ID, r.Err)
 	if errors.Is(r.Err, ErrDuplicateID) {
@@ -472,6 +475,8 @@ func (m msg) String() string {
 		return fmt.Sprintf("CLOSE(%d)", m.n)
 	case link.FrameAsk:
 		return "ASK"
+	case link.FrameHearsay:
+		return fmt.Sprintf("HEARSAY(%v)", m.peers)
 	case link.FramePeers:
 		return fmt.Sprintf("PEERS(%v)", m.peers)
 	case msgFin:
@@ -502,7 +507,7 @@ func parse(t link.FrameType, p []byte) (m msg) {
 	case link.FrameClose:
 		m.n = binary.BigEndian.Uint64(p)
 	case link.FrameAsk:
-	case link.FramePeers:
+	case link.FramePeers, link.FrameHearsay:
 		m.peers, _, err = link.ParsePeers(p)
 	default:
 		panic(fmt.Sprintf("core sent a frame of type %d", t))
@@ -740,9 +745,11 @@ func (w *world) frame(s *sock, end int, m msg) {
 		case link.FrameClose:
 			c.gotClose(now, id, m.n)
 		case link.FrameAsk:
-			c.gotAsk(id)
+			c.gotAsk(now, id)
 		case link.FramePeers:
 			c.gotPeers(now, id, m.peers, false)
+		case link.FrameHearsay:
+			c.gotHearsay(now, id, m.peers)
 		case link.FrameHello:
 			w.violate("a second HELLO on one link")
 		}

@@ -46,6 +46,7 @@ func (r *recluse) openConn(*session)        {}
 func (r *recluse) end(link.LinkID)          {}
 func (r *recluse) hello(link.LinkID)        {}
 func (r *recluse) down(*session, error)     {}
+func (r *recluse) lost(*session, error)     {}
 
 func (r *recluse) dial(p *peer, s *seed) {
 	d := dialled{at: r.now}

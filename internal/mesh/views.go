@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"example.com/tcpnet/discovery"
@@ -12,6 +13,15 @@ import (
 const (
 	askAfter = time.Second            // a digest has to differ for this long, and the own not to change
 	askGap   = 500 * time.Millisecond // between two questions of this node
+
+	// askedAgo is how long after an answer that named somebody who is missed the
+	// same peer is asked again, and askedEach how much longer for each node: the
+	// missing one may have moved, and nothing else would tell.
+	askedAgo  = 20 * time.Second
+	askedEach = time.Second / 2
+
+	// maxHearsay is how many nodes one answer names that others see.
+	maxHearsay = 64
 
 	// leftGrace is how long after a goodbye, and the time-out for those who did
 	// not hear it, a peer that others still see is taken to be back.
@@ -69,7 +79,7 @@ func (c *core) ask(now time.Time) {
 }
 
 // gotAsk answers with all peers that this node has a link to.
-func (c *core) gotAsk(id link.LinkID) {
+func (c *core) gotAsk(now time.Time, id link.LinkID) {
 	s := c.sessions[id]
 	if s == nil || !s.adopted {
 		return
@@ -80,7 +90,35 @@ func (c *core) gotAsk(id link.LinkID) {
 			entries = append(entries, link.Entry{ID: p.id, Addrs: tellable(p.addrs, s.remote.Addr())})
 		}
 	}
-	c.fx.send(id, link.AppendPeers(nil, entries))
+	frames := link.AppendPeers(nil, entries)
+	if more := c.hearsay(now, s); len(more) > 0 {
+		frames = link.AppendHearsay(frames, more)
+	}
+	c.fx.send(id, frames)
+}
+
+// hearsay returns the nodes that a peer of this node sees and this node misses: they
+// and whoever asks may have nobody in common. Only what was seen first-hand is passed
+// on, and not what is not so any more.
+func (c *core) hearsay(now time.Time, to *session) (entries []link.Entry) {
+	if c.digest.Count > uint32(len(c.peers)) || now.Before(c.toggled.Add(askAfter)) {
+		return nil // nobody is missed, or the links are still being made
+	}
+	all := c.everyone()
+	for _, p := range all {
+		if p.sess != nil || p.left || len(p.addrs) == 0 || p == to.peer {
+			continue
+		}
+		if slices.ContainsFunc(all, func(q *peer) bool {
+			return q.sess != nil && q != to.peer && q.digest == q.asked && slices.Contains(q.sees, p.id)
+		}) {
+			entries = append(entries, link.Entry{ID: p.id, Addrs: tellable(p.addrs, to.remote.Addr())})
+		}
+		if len(entries) == maxHearsay {
+			break
+		}
+	}
+	return entries
 }
 
 // tellable returns the addresses worth telling to a peer at to: loopback only to
@@ -111,16 +149,41 @@ func (c *core) gotPeers(now time.Time, id link.LinkID, entries []link.Entry, mor
 		if e.ID == c.id && !c.alien(e.Addrs) {
 			continue
 		}
-		c.found(now, discovery.Candidate{
-			ID:     string(e.ID),
-			Addrs:  receivable(e.Addrs, s.remote.Addr()),
-			Source: "peer " + string(p.id),
-		})
+		c.told(now, s, e)
 		c.backAgain(now, p, e.ID)
 	}
 	if !more {
 		p.asking = false
 	}
+}
+
+// gotHearsay takes word of nodes that the peers of a peer see.
+func (c *core) gotHearsay(now time.Time, id link.LinkID, entries []link.Entry) {
+	s := c.sessions[id]
+	if s == nil || !s.adopted || s.departing {
+		return
+	}
+	for _, e := range entries[:min(len(entries), maxHearsay)] {
+		if q := c.peers[e.ID]; e.ID != c.id && (q == nil || q.sess == nil) {
+			c.told(now, s, e)
+		}
+	}
+}
+
+// told takes word from a peer of a node that is missed.
+func (c *core) told(now time.Time, s *session, e link.Entry) {
+	c.found(now, discovery.Candidate{
+		ID:     string(e.ID),
+		Addrs:  receivable(e.Addrs, s.remote.Addr()),
+		Source: "peer " + string(s.peer.id),
+	})
+	if e.ID == c.id {
+		return
+	}
+	p := s.peer
+	p.askAgain = later(p.askAgain, now.Add(askedAgo+time.Duration(c.digest.Count)*askedEach))
+	p.askAt = p.askAgain
+	c.at(p.askAt)
 }
 
 // backAgain takes word of a peer, from another, that said goodbye and was not heard of

@@ -72,9 +72,11 @@ func (x *lanNode) got(id link.LinkID, m msg) {
 	case link.FramePong:
 		c.gotPong(now, id, link.Ping{Nonce: m.n, Digest: m.digest})
 	case link.FrameAsk:
-		c.gotAsk(id)
+		c.gotAsk(now, id)
 	case link.FramePeers:
 		c.gotPeers(now, id, m.peers, false)
+	case link.FrameHearsay:
+		c.gotHearsay(now, id, m.peers)
 	}
 }
 
