@@ -593,13 +593,26 @@ func (p *program) Down(up *mesh.Connection, cause error) {
 	n.counters.left[wordFor(cause, leftReasons)]++
 	n.tellLocked(Left{c, cause})
 	n.changedLocked()
-	lost := n.streamsToLocked(c.peer.ID, cause)
+	n.mu.Unlock()
+	if closed { // the program has closed it already, and waited for the cause
+		up.Ended(cause)
+	}
+}
+
+// Lost ends the streams to a peer that is not there any more, which the system may take
+// a quarter of an hour to find out.
+func (p *program) Lost(peer link.ID, cause error) {
+	n := (*Node)(p)
+	var lost []*Stream
+	n.mu.Lock()
+	for s := range n.streams {
+		if s.peer.ID == ID(peer) {
+			lost = append(lost, s)
+		}
+	}
 	n.mu.Unlock()
 	for _, s := range lost {
 		s.lose(cause)
-	}
-	if closed { // the program has closed it already, and waited for the cause
-		up.Ended(cause)
 	}
 }
 

@@ -118,8 +118,8 @@ func (n *Node) DialContext(ctx context.Context, peer, service string) (net.Conn,
 //
 // A stream ends when either program closes it, when the network between the two or
 // the other's machine is gone, or when either node is closed. It is not replaced by
-// another. A machine that is gone is noticed in about Liveness.Timeout if the two nodes
-// have a [Conn] at that moment; otherwise the system's keep-alive has to find out.
+// another. A machine that is gone is noticed in about Liveness.Timeout, or, if the two
+// nodes had lost each other before, by the system's keep-alive.
 type Stream struct {
 	raw     net.Conn
 	node    *Node
@@ -139,24 +139,11 @@ var _ interface {
 	syscall.Conn
 } = (*Stream)(nil)
 
-// streamsToLocked returns the streams that end with the connection to a peer, for a
-// cause: those to one that is not there any more, which the system may take a quarter
-// of an hour to find out. It is called with mu held.
-func (n *Node) streamsToLocked(id ID, cause error) (all []*Stream) {
-	if !errors.Is(cause, ErrTimeout) && !errors.Is(cause, ErrRestarted) {
-		return nil
-	}
-	for s := range n.streams {
-		if s.peer.ID == id {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
 // lose ends a stream whose peer is gone. What has arrived can still be read.
 func (s *Stream) lose(cause error) {
-	s.lost.Store(&cause)
+	if !s.lost.CompareAndSwap(nil, &cause) {
+		return
+	}
 	s.finish.Do(func() { close(s.finished) })
 	abandon(s.raw)
 }
@@ -173,12 +160,16 @@ func (s *Stream) failed(op string, err error) error {
 func (n *Node) stream(st *mesh.Stream) *Stream {
 	s := &Stream{raw: st.Net, node: n, peer: peerInfo(st.Peer), service: st.Service, finished: make(chan struct{})}
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	if n.ended {
+		n.mu.Unlock()
 		s.raw.Close()
 		return nil
 	}
 	n.streams[s] = struct{}{}
+	n.mu.Unlock()
+	if cause := st.Lost(); cause != nil { // while it waited to be accepted
+		s.lose(cause)
+	}
 	return s
 }
 

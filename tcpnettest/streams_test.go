@@ -2,9 +2,11 @@ package tcpnettest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -37,6 +39,67 @@ func TestStreamsOnAnyNetwork(t *testing.T) {
 					}
 				}
 				streamsBetweenAll(t, hosts)
+			})
+		})
+	}
+}
+
+// A stream to a machine that is gone ends with the time-out, also one that nobody has
+// accepted yet, and while the two programs have no connection.
+func TestStreamsToALostMachine(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		accepted bool // before the cable is cut
+		closed   bool // the connection was, by its program
+	}{
+		{"accepted", true, false},
+		{"waiting", false, false},
+		{"without a connection", true, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+				hosts := lan.Hosts(2)
+				a, b := hosts[0].Join(tcpnet.Config{}), hosts[1].Join(tcpnet.Config{Label: "b"})
+				if err := a.Wait(t.Context(), 1); err != nil {
+					t.Fatal(err)
+				}
+				service, err := b.Listen("s")
+				if err != nil {
+					t.Fatal(err)
+				}
+				near, err := a.DialContext(t.Context(), "b", "s")
+				if err != nil {
+					t.Fatal(err)
+				}
+				var far net.Conn
+				if test.accepted {
+					if far, err = service.Accept(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(time.Minute)
+				if test.closed {
+					a.Connections()[0].Close()
+				}
+				lan.Set(hosts[0], hosts[1], tcpnettest.Drop)
+				lan.Set(hosts[1], hosts[0], tcpnettest.Drop)
+				cut := time.Now()
+				wait := func(c net.Conn) {
+					if _, err := c.Read(make([]byte, 1)); !errors.Is(err, tcpnet.ErrTimeout) {
+						t.Errorf("read: %v", err)
+					}
+					if took := time.Since(cut); took > 11*time.Second {
+						t.Errorf("it took %v", took)
+					}
+				}
+				wait(near)
+				if !test.accepted {
+					time.Sleep(10*time.Second - time.Since(cut))
+					if far, err = service.Accept(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				wait(far)
 			})
 		})
 	}

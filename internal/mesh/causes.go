@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"errors"
+	"fmt"
 
 	"example.com/tcpnet/internal/secure"
 )
@@ -15,6 +16,9 @@ var (
 	ErrReplaced  = errors.New("a newer connection to the peer has taken its place")
 	ErrClosed    = errors.New("closed")
 )
+
+// errNoConn is that a peer answers on its link, and no connection can be opened.
+var errNoConn = fmt.Errorf("%w: no connection to it can be opened", ErrTimeout)
 
 // Why a peer was not connected to.
 var (

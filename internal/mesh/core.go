@@ -65,6 +65,9 @@ type effects interface {
 	unexpect(s *session)
 	// down tells the program that a session's open connection has ended.
 	down(s *session, cause error)
+	// lost tells the program that nobody is at the other end of a session any
+	// more, whether it had an open connection or not.
+	lost(s *session, cause error)
 	// reject tells the program of a peer that was not connected to.
 	reject(r Rejection)
 	// reconfirm tells discovery that nobody answered at a candidate.

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"errors"
 	"time"
 
 	"example.com/tcpnet/internal/link"
@@ -244,8 +245,14 @@ func (c *core) drop(now time.Time, s *session, cause error) {
 	if p.flaps++; now.Sub(s.since) > steady {
 		p.flaps = 0
 	}
-	if s.state == connOpen {
+	open := s.state == connOpen
+	if open {
 		c.fx.down(s, cause)
+	}
+	// What the other side says of itself is not believed of its streams, unless
+	// the connection ends with it: it will end them itself.
+	if cause == ErrTimeout || cause == ErrRestarted || open && errors.Is(cause, ErrTimeout) {
+		c.fx.lost(s, cause)
 	}
 	s.state, s.redial = connWaiting, time.Time{}
 	c.fx.unexpect(s)

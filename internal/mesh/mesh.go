@@ -61,6 +61,7 @@ type Config struct {
 type Program interface {
 	Up(*Connection)
 	Down(c *Connection, cause error)
+	Lost(peer link.ID, cause error) // nobody is there any more
 	Rejected(Rejection)
 }
 
@@ -448,6 +449,13 @@ func (fx *sideEffects) down(s *session, cause error) {
 		delete(fx.open, s)
 		fx.outbox = append(fx.outbox, func() { fx.cfg.Program.Down(c, cause) })
 	}
+}
+
+func (fx *sideEffects) lost(s *session, cause error) {
+	if e := fx.links[s.id]; e != nil {
+		e.path.lost.Store(&cause) // before Lost: see Stream.Lost
+	}
+	fx.outbox = append(fx.outbox, func() { fx.cfg.Program.Lost(s.peer.id, cause) })
 }
 
 func (fx *sideEffects) reject(r Rejection) {

@@ -13,6 +13,16 @@ type Stream struct {
 	Net     net.Conn
 	Peer    Peer
 	Service string
+	path    *path
+}
+
+// Lost returns why nobody is at the other end any more, or nil. Whoever takes a stream
+// asks when Program.Lost would end it: it may have come too early to.
+func (s *Stream) Lost() error {
+	if cause := s.path.lost.Load(); cause != nil {
+		return *cause
+	}
+	return nil
 }
 
 // backlog is how many streams may wait for one service to accept them, those that

@@ -43,7 +43,7 @@ func (c *core) connFailed(now time.Time, s *session, number uint64) {
 		// The way that this link was made does not carry a connection.
 		c.fx.send(s.id, link.AppendGoodbye(nil, link.Goodbye{Code: link.CodeTimeout, Text: "cannot open a connection"}))
 		c.fx.end(s.id)
-		c.closed(now, s.id, ErrTimeout)
+		c.closed(now, s.id, errNoConn)
 		return
 	}
 	c.nextConn(now, s)

@@ -46,6 +46,7 @@ type path struct {
 	asking   chan struct{}                     // and for each that the peer was asked to dial
 	backs    map[link.Nonce]context.CancelFunc // DIALs being served; guarded by Mesh.mu
 	askFirst atomic.Bool                       // the peer could not be reached from here, but when asked it came
+	lost     atomic.Pointer[error]             // why nobody is there any more
 }
 
 func newPath(ctx context.Context) *path {
@@ -203,7 +204,7 @@ func (m *Mesh) DialStream(ctx context.Context, id link.ID, service string) (*Str
 
 // newStream makes a stream of a socket that has become one.
 func (m *Mesh) newStream(conn net.Conn, w way, service string) *Stream {
-	st := &Stream{Net: conn, Peer: w.peer, Service: service}
+	st := &Stream{Net: conn, Peer: w.peer, Service: service, path: w.path}
 	st.Peer.Addr, st.Peer.TLS = endpoint(conn.RemoteAddr()), tlsState(conn)
 	return st
 }

@@ -36,6 +36,7 @@ func (h *host) Up(c *Connection) {
 	h.conns = append(h.conns, c)
 	h.up <- c
 }
+func (h *host) Lost(link.ID, error)     {}
 func (h *host) Down(*Connection, error) {}
 func (h *host) Rejected(Rejection)      {}
 
