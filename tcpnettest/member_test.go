@@ -239,7 +239,7 @@ const headerLen = 4
 func (r *run) handle(c *tcpnet.Conn) {
 	w := r.m.w
 	peer, _ := strconv.Atoi(c.Peer().Meta["run"])
-	out := w.newStream(r.number, peer)
+	out := w.newStream(r.number, peer, c)
 	r.mu.Lock()
 	r.met[peer]++
 	rnd := rand.New(rand.NewPCG(w.s.seed, uint64(r.number)<<40|uint64(peer)<<20|uint64(r.met[peer])))
@@ -311,7 +311,7 @@ func (r *run) write(c *tcpnet.Conn, s *stream, rnd *rand.Rand) {
 		}
 		// Its end of the stream does not say that it has read the other's.
 		peer, _ := strconv.Atoi(c.Peer().Meta["run"])
-		w.cut(r.number, peer)
+		w.cut(r.number, peer, c)
 		if err := c.CloseWrite(); err != nil {
 			s.fail(err)
 			return
@@ -326,7 +326,7 @@ func (r *run) write(c *tcpnet.Conn, s *stream, rnd *rand.Rand) {
 		peer, _ := strconv.Atoi(c.Peer().Meta["run"])
 		w.programClosed(r.number, peer, false)
 		s.fail(errors.New("closed at once"))
-		w.cut(r.number, peer)
+		w.cut(r.number, peer, c)
 		c.Close()
 	}
 }

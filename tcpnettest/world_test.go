@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"runtime"
 	"runtime/metrics"
@@ -35,7 +36,8 @@ type world struct {
 	mu         sync.Mutex // guards what follows
 	violations []violation
 	streams    []*stream
-	closes     map[[2]int]bool // runs whose programs closed a connection of theirs
+	closes     map[[2]int]bool            // runs whose programs closed a connection of theirs
+	shut       map[[2]netip.AddrPort]bool // connections whose other end may not be read
 	shaken     map[*Host]time.Duration
 	shakenAll  time.Duration
 	trouble    int // global faults that last
@@ -67,7 +69,7 @@ const (
 
 // carryOut runs a schedule and returns what was wrong, and what happened.
 func carryOut(t *testing.T, s schedule, wire func(string)) (w *world) {
-	w = &world{s: s, wire: wire, closes: map[[2]int]bool{}, shaken: map[*Host]time.Duration{}, local: map[*Host]int{}, twins: map[tcpnet.ID]bool{}}
+	w = &world{s: s, wire: wire, closes: map[[2]int]bool{}, shut: map[[2]netip.AddrPort]bool{}, shaken: map[*Host]time.Duration{}, local: map[*Host]int{}, twins: map[tcpnet.ID]bool{}}
 	w.base, w.baseHeap = runtime.NumGoroutine(), collect()
 	defer func() {
 		if r := recover(); r != nil {
@@ -122,10 +124,10 @@ func (w *world) newRun(m *member) *run {
 	return r
 }
 
-func (w *world) newStream(from, to int) *stream {
+func (w *world) newStream(from, to int, c *tcpnet.Conn) *stream {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s := &stream{index: len(w.streams), from: from, to: to}
+	s := &stream{index: len(w.streams), from: from, to: to, cut: w.shut[socketOf(c)]}
 	w.streams = append(w.streams, s)
 	return s
 }
@@ -153,10 +155,12 @@ func (w *world) wasClosed(a, b *run) bool {
 	return w.closes[[2]int{min(a.number, b.number), max(a.number, b.number)}]
 }
 
-// cut says that a's program may not have read all that b's has written.
-func (w *world) cut(reader, writer int) {
+// cut says that one program may not have read all that another has written, or will
+// write on the connection c, which it may not have got yet.
+func (w *world) cut(reader, writer int, c *tcpnet.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.shut[socketOf(c)] = true
 	for _, s := range w.streams {
 		if s.to == reader && s.from == writer {
 			s.mu.Lock()
@@ -440,9 +444,21 @@ func (w *world) closeConn(r *run, c *tcpnet.Conn) {
 	var peer int
 	fmt.Sscan(c.Peer().Meta["run"], &peer)
 	w.programClosed(r.number, peer, false)
-	w.cut(r.number, peer)
-	w.cut(peer, r.number)
+	w.cut(r.number, peer, c)
+	w.cut(peer, r.number, c)
 	c.Close()
+}
+
+// socketOf returns what the two ends of a connection have in common.
+func socketOf(c *tcpnet.Conn) (both [2]netip.AddrPort) {
+	for i, a := range []net.Addr{c.LocalAddr(), c.RemoteAddr()} {
+		ap := a.(*net.TCPAddr).AddrPort()
+		both[i] = netip.AddrPortFrom(ap.Addr().WithZone(""), ap.Port())
+	}
+	if both[1].Compare(both[0]) < 0 {
+		both[0], both[1] = both[1], both[0]
+	}
+	return both
 }
 
 // calmDown ends all faults but those that last.
