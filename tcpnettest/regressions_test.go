@@ -312,6 +312,28 @@ func TestPeerMovesAgain(t *testing.T) {
 	})
 }
 
+// A node that cannot dial one of its peers leaves and comes back, twice. The second time
+// that peer took what it saw of the others' views for what it had asked about.
+func TestPeerComesBackTwice(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b, c := lan.Host("a"), lan.Host("b"), lan.Host("c")
+		lan.Set(c, b, tcpnettest.DropDials)
+		cfg := tcpnet.Config{Addr: ":7000", Seeds: []string{"a:7000"}, Discovery: []discovery.Discoverer{}}
+		na, nb := a.Join(cfg), b.Join(cfg)
+		cfg.ID = "C"
+		nc := c.Join(cfg)
+		for range 3 {
+			time.Sleep(time.Minute)
+			if err := tcpnettest.Meshed(na, nb, nc); err != nil {
+				t.Fatal(err)
+			}
+			nc.Shutdown(t.Context())
+			time.Sleep(500 * time.Millisecond)
+			nc = c.Join(cfg)
+		}
+	})
+}
+
 // The byte that says that a connection is open is lost, with all that follows. Who had
 // not got it gave up as if all had been said, and what the other's program had sent was
 // taken to have been read.

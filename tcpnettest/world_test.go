@@ -520,7 +520,7 @@ func (w *world) meshed() error {
 		conns := ra.node.Connections()
 		for _, b := range w.members {
 			rb := b.current()
-			if a == b || rb == nil {
+			if a == b || rb == nil || w.unknown(a) || w.unknown(b) {
 				continue
 			}
 			var ab []*tcpnet.Conn
@@ -556,6 +556,22 @@ func (w *world) meshed() error {
 		}
 	}
 	return nil
+}
+
+// unknown reports whether nobody can have heard of a member: there is no multicast, and it
+// can dial none of the seeds.
+func (w *world) unknown(m *member) bool {
+	if w.s.network != seedsOnly {
+		return false
+	}
+	w.lan.mu.Lock()
+	defer w.lan.mu.Unlock()
+	for _, seed := range w.members[:min(2, len(w.members))] {
+		if seed == m || w.lan.policy(m.host, seed.host) == Pass && w.lan.policy(seed.host, m.host) != Drop {
+			return false
+		}
+	}
+	return true
 }
 
 // way returns what hinders two hosts: Drop if nothing passes between them one way or

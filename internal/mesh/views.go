@@ -41,7 +41,7 @@ func (c *core) gotDigest(now time.Time, s *session, d link.Digest) {
 		c.retryMissing(now)
 	}
 	if d == c.digest {
-		p.askAt, p.askAgain = time.Time{}, time.Time{}
+		p.askAt, p.askAgain, p.asked = time.Time{}, time.Time{}, link.Digest{}
 	} else if d == p.asked {
 		p.askAt = p.askAgain
 	} else if p.askAt.IsZero() && !p.asking {
