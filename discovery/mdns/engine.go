@@ -82,16 +82,16 @@ func startEngine(n Network, log *slog.Logger) (*engine, error) {
 	}
 	e := &engine{
 		network: n, rnd: rnd, log: log,
-		wake:      make(chan struct{}, 1),
-		quit:      make(chan struct{}),
-		done:      make(chan struct{}),
-		unwatch:   make(chan func(), 1),
-		responder: newResponder(rnd),
-		cache:     newCache(rnd),
-		services:  map[string]*service{},
-		oneShots:  map[uint16]bool{},
-		failed:    map[string]bool{},
+		wake:     make(chan struct{}, 1),
+		quit:     make(chan struct{}),
+		done:     make(chan struct{}),
+		unwatch:  make(chan func(), 1),
+		cache:    newCache(rnd),
+		services: map[string]*service{},
+		oneShots: map[uint16]bool{},
+		failed:   map[string]bool{},
 	}
+	e.responder = newResponder(rnd, e.crowded)
 	ifs, err := n.Interfaces()
 	if err != nil {
 		return nil, err
@@ -609,6 +609,24 @@ func (e *engine) advance(now time.Time) {
 	if !e.closing.IsZero() && !now.Before(e.closing) {
 		e.closeOneShot()
 	}
+}
+
+// crowd is how many nodes are many.
+const crowd = 16
+
+// crowded reports whether a node of this process knows many others, by mDNS or because it
+// is connected to them.
+func (e *engine) crowded(n *node) bool {
+	if len(e.cache.instances) >= crowd {
+		return true
+	}
+	for _, s := range e.sessions {
+		if s.node == n {
+			c, ok := s.report.sink.(discovery.Connected)
+			return ok && len(c.Connected()) >= crowd
+		}
+	}
+	return false
 }
 
 // connected are the instances that all nodes of the process are connected to, with

@@ -221,7 +221,7 @@ func handleFuzzed(m *message) {
 	for _, in := range w.cache.instances {
 		candidateAddrs(in, func(int) bool { return true })
 	}
-	r := newResponder(fixed)
+	r := newResponder(fixed, func(*node) bool { return false })
 	r.add(w.now, testNode("AB12"))
 	src := netip.MustParseAddrPort("10.0.0.9:5353")
 	r.query(w.now, link{2, false}, src, m, 0)

@@ -113,10 +113,16 @@ type pending struct {
 // woken twice. RFC 6762, 20 asks that both are served, not that it be at once.
 const secondFamily = 250 * time.Millisecond
 
+// crowdRest is how much later still it does so if it is one of many already: that one by
+// one all others are woken again slows their start, and somebody that hears IPv6 alone
+// has likely been met by one of them.
+const crowdRest = 5 * time.Second
+
 // A burst is a series of announcements on a link.
 type burst struct {
-	done int
-	due  time.Time
+	done   int
+	due    time.Time
+	second bool // there is IPv4 beside it, and how many others there are was not asked
 }
 
 // A reply is to be sent to one host.
@@ -162,6 +168,7 @@ type transmission struct {
 // (RFC 6762, 6 and 8). It is pure: time and messages go in, packets come out.
 type responder struct {
 	random  func() float64 // in [0, 1)
+	crowded func(*node) bool
 	nodes   []*node
 	replies []*reply
 	holds   map[holdKey]*hold
@@ -174,8 +181,10 @@ type twin struct {
 	at   time.Time
 }
 
-func newResponder(random func() float64) *responder {
-	return &responder{random: random, holds: map[holdKey]*hold{}, twins: map[uint64]twin{}}
+// newResponder returns a responder without nodes. crowded tells whether there are many
+// others beside a node.
+func newResponder(random func() float64, crowded func(*node) bool) *responder {
+	return &responder{random: random, crowded: crowded, holds: map[holdKey]*hold{}, twins: map[uint64]twin{}}
 }
 
 // add begins to announce and to answer for a node.
@@ -192,10 +201,11 @@ func (r *responder) add(now time.Time, n *node) {
 
 // burst begins to announce n on a link.
 func (n *node) burst(now time.Time, l link) {
-	if l.v6 && slices.Contains(n.links, link{l.index, false}) {
+	second := l.v6 && slices.Contains(n.links, link{l.index, false})
+	if second {
 		now = now.Add(secondFamily)
 	}
-	n.bursts[l] = &burst{due: now}
+	n.bursts[l] = &burst{due: now, second: second}
 }
 
 // remove ends that and returns the goodbye (RFC 6762, 10.1).
@@ -406,6 +416,11 @@ func (r *responder) advance(now time.Time) []transmission {
 	for _, n := range r.nodes {
 		for _, l := range n.links { // not in random order: the first is heard first
 			if b := n.bursts[l]; b != nil && !now.Before(b.due) {
+				if b.second && r.crowded(n) {
+					b.due, b.second = now.Add(crowdRest), false
+					continue
+				}
+				b.second = false
 				out = append(out, n.announce(now, l, b)...)
 			}
 		}

@@ -26,6 +26,8 @@ type stage struct {
 	start time.Time
 	now   time.Time
 	sent  []event
+
+	crowded bool // the node is one of many
 }
 
 // An event is a packet that was sent, after some time.
@@ -46,7 +48,9 @@ func newStage(t *testing.T) *stage {
 
 func newQuietStage(t *testing.T) *stage {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	return &stage{t: t, r: newResponder(fixed), n: testNode("AB12"), start: now, now: now}
+	s := &stage{t: t, n: testNode("AB12"), start: now, now: now}
+	s.r = newResponder(fixed, func(*node) bool { return s.crowded })
+	return s
 }
 
 // run lets time pass, stopping wherever the responder wants to do something.
@@ -142,6 +146,26 @@ func TestAnnouncementTwins(t *testing.T) {
 		t.Errorf("sent on %v, then on %v", s.sent[0].link, s.sent[1].link)
 	}
 	s.want(0, secondFamily)
+}
+
+// One of many lets the others rest before it says the same by IPv6. Where there is no
+// IPv4 it does not wait.
+func TestAnnouncementInACrowd(t *testing.T) {
+	s := newQuietStage(t)
+	s.crowded = true
+	s.n.links = []link{eth4, eth6}
+	s.r.add(s.now, s.n)
+	s.run(secondFamily + crowdRest)
+	s.want(0, time.Second, 3*time.Second, secondFamily+crowdRest)
+	if l := s.sent[3].link; l != eth6 {
+		t.Errorf("the last one was sent on %v", l)
+	}
+	s = newQuietStage(t)
+	s.crowded = true
+	s.n.links = []link{eth6}
+	s.r.add(s.now, s.n)
+	s.run(time.Second / 2)
+	s.want(0)
 }
 
 func TestAnswerMatches(t *testing.T) {
