@@ -606,7 +606,7 @@ func (p *program) Lost(peer link.ID, cause error) {
 	var lost []*Stream
 	n.mu.Lock()
 	for s := range n.streams {
-		if s.peer.ID == ID(peer) {
+		if s.peer.ID == ID(peer) && s.opened.Over() { // not those of a new link
 			lost = append(lost, s)
 		}
 	}

@@ -122,6 +122,7 @@ func (n *Node) DialContext(ctx context.Context, peer, service string) (net.Conn,
 // nodes had lost each other before, by the system's keep-alive.
 type Stream struct {
 	raw     net.Conn
+	opened  *mesh.Stream
 	node    *Node
 	peer    PeerInfo
 	service string
@@ -158,7 +159,7 @@ func (s *Stream) failed(op string, err error) error {
 
 // stream makes a Stream of one that is open, or returns nil if the node is closed.
 func (n *Node) stream(st *mesh.Stream) *Stream {
-	s := &Stream{raw: st.Net, node: n, peer: peerInfo(st.Peer), service: st.Service, finished: make(chan struct{})}
+	s := &Stream{raw: st.Net, opened: st, node: n, peer: peerInfo(st.Peer), service: st.Service, finished: make(chan struct{})}
 	n.mu.Lock()
 	if n.ended {
 		n.mu.Unlock()

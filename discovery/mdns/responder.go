@@ -98,7 +98,7 @@ type node struct {
 	bursts   map[link]*burst
 	defences int
 	defended time.Time
-	rescued  time.Time
+	rescued  map[link]time.Time // when it was announced anew
 }
 
 // pending are the records to be multicast on a link.
@@ -193,6 +193,7 @@ func (r *responder) add(now time.Time, n *node) {
 	n.sent = map[link]*[kindCount]time.Time{}
 	n.pending = map[link]*pending{}
 	n.bursts = map[link]*burst{}
+	n.rescued = map[link]time.Time{}
 	r.nodes = append(r.nodes, n)
 	for _, l := range n.links {
 		n.burst(now, l)
@@ -237,6 +238,7 @@ func (r *responder) move(now time.Time, n *node, addrs map[int][]netip.Addr, lin
 	for l := range n.bursts {
 		if !slices.Contains(n.links, l) {
 			delete(n.bursts, l)
+			delete(n.rescued, l)
 		}
 	}
 	for l := range n.pending {
@@ -374,9 +376,8 @@ func (r *responder) response(now time.Time, l link, m *message) (contested []*no
 				delete(n.pending, l)
 			}
 		}
-		if n.dismissed(m) && (n.rescued.IsZero() || now.Sub(n.rescued) >= rescueGap) {
-			n.rescued = now
-			n.burst(now.Add(defendAfter), l) // by then it has been said twice
+		if slices.Contains(n.links, l) && n.dismissed(m) {
+			n.rescue(now, l)
 		}
 		if !n.contested(m) {
 			continue
@@ -434,6 +435,19 @@ func (r *responder) advance(now time.Time) []transmission {
 		return true
 	})
 	return out
+}
+
+// rescue announces a node anew on a link where somebody has said that it is gone.
+func (n *node) rescue(now time.Time, l link) {
+	at := now.Add(defendAfter) // by then it has been said twice
+	if last, ok := n.rescued[l]; ok && now.Sub(last) < rescueGap {
+		if n.bursts[l] != nil {
+			return // it is being announced
+		}
+		at = last.Add(rescueGap)
+	}
+	n.rescued[l] = at
+	n.burst(at, l)
 }
 
 // announce multicasts all of a node's records on a link and plans the next time.

@@ -123,7 +123,7 @@ func TestCloneKnowsAllFields(t *testing.T) {
 }
 
 const (
-	coreFields     = 24
+	coreFields     = 25
 	peerFields     = 22
 	sessionFields  = 26
 	seedFields     = 6

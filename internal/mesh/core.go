@@ -34,6 +34,7 @@ type core struct {
 	targets  targets
 	starved  bool // an attempt that is due waits for room
 	askNext  time.Time
+	askOld   time.Time // when a peer may be asked once more about what it was asked about
 	leaving  bool
 	dear     bool      // a handshake costs so much that two at once have to be rarer
 	born     time.Time // when the node was made

@@ -66,7 +66,7 @@ func (m *Mesh) dial(ctx, overtaken context.Context, addr netip.AddrPort, r *cont
 	}
 	r.established()
 	raw := conn
-	keep = context.AfterFunc(ctx, func() { raw.Close() })
+	keep = context.AfterFunc(ctx, func() { cut(raw) })
 	if m.cfg.Guard != nil {
 		r.hold()
 		if conn, err = m.enter(raw, addr, overtaken); err != nil {

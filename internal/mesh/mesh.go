@@ -183,13 +183,13 @@ func (m *Mesh) Found(c discovery.Candidate) {
 // AddSeed dials a "host:port" until it leads to a node, and again whenever that
 // node is lost.
 func (m *Mesh) AddSeed(hostport string) {
-	m.step(nil, func(now time.Time) { m.core.addSeed(now, hostport) })
+	m.stepLater(func(now time.Time) { m.core.addSeed(now, hostport) })
 }
 
 // DropSeed ends the attempts at what AddSeed was told. Whoever was met there stays
 // a peer.
 func (m *Mesh) DropSeed(hostport string) {
-	m.step(nil, func(time.Time) { m.core.dropSeed(hostport) })
+	m.stepLater(func(time.Time) { m.core.dropSeed(hostport) })
 }
 
 // NetworkChanged looks after all peers at once. gone tells which of the machine's
@@ -276,6 +276,20 @@ func (m *Mesh) Close() {
 // take place. What is to be written on the link own is written before it returns,
 // which may block: own is nil or the link whose goroutine calls.
 func (m *Mesh) step(own *link.Link, f func(now time.Time)) { m.stepping(own, false, f) }
+
+// stepLater lets f change core, and has the consequences take place elsewhere: the caller
+// may hold locks that the program needs to hear of them.
+func (m *Mesh) stepLater(f func(now time.Time)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return
+	}
+	now := time.Now()
+	f(now)
+	m.clockAt = now
+	m.clock.Reset(0)
+}
 
 // stepTaking is step for a goroutine that has nothing else to do. If a connection is
 // to be opened, which would need a goroutine of its own, it returns that for the

@@ -147,6 +147,9 @@ func (s *Service) closed() bool {
 	}
 }
 
+// Over reports whether the link is gone that the stream was opened over.
+func (s *Stream) Over() bool { return s.path.ctx.Err() != nil || s.path.lost.Load() != nil }
+
 // Accept waits for the next stream. The error is net.ErrClosed.
 func (s *Service) Accept() (*Stream, error) {
 	select {

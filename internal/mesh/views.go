@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"example.com/tcpnet/discovery"
@@ -44,8 +43,8 @@ func (c *core) gotDigest(now time.Time, s *session, d link.Digest) {
 		p.askAt, p.askAgain, p.asked = time.Time{}, time.Time{}, link.Digest{}
 	} else if d == p.asked {
 		p.askAt = p.askAgain
-	} else if p.askAt.IsZero() && !p.asking {
-		p.askAt = now.Add(askAfter)
+	} else if soon := now.Add(askAfter); !p.asking && (p.askAt.IsZero() || soon.Before(p.askAt)) {
+		p.askAt = soon
 		c.at(p.askAt)
 	}
 }
@@ -64,6 +63,8 @@ func (c *core) ask(now time.Time) {
 		}
 		if p.sess.seed == nil && p.digest == c.digest {
 			p.askAt = time.Time{}
+		} else if p.digest == p.asked && now.Before(c.askOld) {
+			p.askAt = c.askOld // one answer is mostly that of all
 		} else if p.sess.seed == nil && now.Before(quiet) {
 			p.askAt = quiet // what is missing may be on its way
 		} else if next == nil || p.askAt.Before(next.askAt) || p.askAt.Equal(next.askAt) && p.id.Compare(next.id) < 0 {
@@ -72,6 +73,9 @@ func (c *core) ask(now time.Time) {
 	}
 	if next == nil {
 		return
+	}
+	if next.digest == next.asked {
+		c.askOld = now.Add(askedAgo)
 	}
 	next.askAt, next.askAgain, next.asked, next.asking, next.sees = time.Time{}, time.Time{}, next.digest, true, nil
 	c.askNext = now.Add(askGap)
@@ -104,18 +108,26 @@ func (c *core) hearsay(now time.Time, to *session) (entries []link.Entry) {
 	if c.digest.Count > uint32(len(c.peers)) || now.Before(c.toggled.Add(askAfter)) {
 		return nil // nobody is missed, or the links are still being made
 	}
-	all := c.everyone()
-	for _, p := range all {
-		if p.sess != nil || p.left || len(p.addrs) == 0 || p == to.peer {
+	missed := make(map[link.ID]*peer)
+	for _, p := range c.peers {
+		if p.sess == nil && !p.left && len(p.addrs) > 0 {
+			missed[p.id] = p
+		}
+	}
+	for _, q := range c.everyone() {
+		if q.sess == nil || q == to.peer || q.digest != q.asked {
 			continue
 		}
-		if slices.ContainsFunc(all, func(q *peer) bool {
-			return q.sess != nil && q != to.peer && q.digest == q.asked && slices.Contains(q.sees, p.id)
-		}) {
-			entries = append(entries, link.Entry{ID: p.id, Addrs: tellable(p.addrs, to.remote.Addr())})
-		}
-		if len(entries) == maxHearsay {
-			break
+		for _, id := range q.sees {
+			p := missed[id]
+			if p == nil {
+				continue
+			}
+			delete(missed, id)
+			entries = append(entries, link.Entry{ID: id, Addrs: tellable(p.addrs, to.remote.Addr())})
+			if len(entries) == maxHearsay {
+				return entries
+			}
 		}
 	}
 	return entries
@@ -182,8 +194,10 @@ func (c *core) told(now time.Time, s *session, e link.Entry) {
 	}
 	p := s.peer
 	p.askAgain = later(p.askAgain, now.Add(askedAgo+time.Duration(c.digest.Count)*askedEach))
-	p.askAt = p.askAgain
-	c.at(p.askAt)
+	if p.digest == p.asked {
+		p.askAt = p.askAgain
+		c.at(p.askAt)
+	}
 }
 
 // backAgain takes word of a peer, from another, that said goodbye and was not heard of
