@@ -125,9 +125,9 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 		if err = c.readFailed(in.err); err == io.EOF {
 			err = nil
 		}
-	case c.lost("read") != nil:
-		err = c.lost("read")
-	} // else it may well be w's, and says nothing of this connection
+	default: // it may well be w's, and says nothing of this connection
+		err = c.because("read", err)
+	}
 	return n, err
 }
 
@@ -181,9 +181,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 	c.written.Add(uint64(n))
 	if err != nil {
 		c.failed(err)
-		if lost := c.lost("write"); lost != nil {
-			err = lost
-		}
+		err = c.because("write", err)
 	}
 	return n, err
 }
@@ -195,6 +193,14 @@ func (c *Conn) lost(op string) error {
 		return fmt.Errorf("tcpnet: %s: %w", op, cause)
 	}
 	return nil
+}
+
+// because returns why the connection is lost, if it is, and otherwise err.
+func (c *Conn) because(op string, err error) error {
+	if lost := c.lost(op); lost != nil {
+		return lost
+	}
+	return err
 }
 
 // ReadFrom writes all of r to the peer, without a copy where the system can (see
@@ -212,22 +218,17 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 	}
 	c.written.Add(uint64(n))
 	if errors.As(err, new(*net.OpError)) { // which may be r's, and says nothing then
-		if lost := c.lost("write"); lost != nil {
-			err = lost
-		}
+		err = c.because("write", err)
 	}
 	return n, err
 }
 
 // begin takes the turn for a call that writes.
 func (c *Conn) begin() error {
-	err := c.out.begin()
-	if err != nil {
-		if lost := c.lost("write"); lost != nil {
-			return lost
-		}
+	if err := c.out.begin(); err != nil {
+		return c.because("write", err)
 	}
-	return err
+	return nil
 }
 
 // failed ends the connection if an error of the socket's means that it is lost.

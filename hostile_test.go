@@ -118,22 +118,12 @@ func TestAHostileMember(t *testing.T) {
 		}
 	})
 	t.Run("huge lists of peers at wrong addresses", func(t *testing.T) {
-		var dialled atomic.Int64
 		victim, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer victim.Close()
-		go func() {
-			for {
-				c, err := victim.Accept()
-				if err != nil {
-					return
-				}
-				dialled.Add(1)
-				c.Close()
-			}
-		}()
+		dialled := countDials(victim)
 		at := victim.Addr().(*net.TCPAddr).AddrPort()
 		var before, after runtime.MemStats
 		runtime.GC()
@@ -178,17 +168,7 @@ func TestAHostileMember(t *testing.T) {
 			t.Skip(err) // only Linux has all of 127/8 from the beginning
 		}
 		defer victim.Close()
-		var dialled atomic.Int64
-		go func() {
-			for {
-				c, err := victim.Accept()
-				if err != nil {
-					return
-				}
-				dialled.Add(1)
-				c.Close()
-			}
-		}()
+		dialled := countDials(victim)
 		const times = 20
 		c := h.call(a)
 		c.Write(h.hello(h.id, netip.MustParseAddrPort("127.0.0.1:1"), victim.Addr().(*net.TCPAddr).AddrPort()))
@@ -227,4 +207,21 @@ func TestAHostileMember(t *testing.T) {
 	if _, err := io.ReadFull(first[1], got); err != nil || string(got) != "still here" {
 		t.Errorf("read %q, %v", got, err)
 	}
+}
+
+// countDials accepts and closes what comes in on a listener until that is closed, and
+// returns how many there were.
+func countDials(ln net.Listener) *atomic.Int64 {
+	dialled := new(atomic.Int64)
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			dialled.Add(1)
+			c.Close()
+		}
+	}()
+	return dialled
 }

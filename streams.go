@@ -121,11 +121,10 @@ func (n *Node) DialContext(ctx context.Context, peer, service string) (net.Conn,
 // another. A machine that is gone is noticed in about Liveness.Timeout, or, if the two
 // nodes had lost each other before, by the system's keep-alive.
 type Stream struct {
-	raw     net.Conn
-	opened  *mesh.Stream
-	node    *Node
-	peer    PeerInfo
-	service string
+	raw    net.Conn
+	opened *mesh.Stream
+	node   *Node
+	peer   PeerInfo
 
 	finished chan struct{} // closed when the peer's end of the stream was read, or by Close
 	finish   sync.Once
@@ -159,7 +158,7 @@ func (s *Stream) failed(op string, err error) error {
 
 // stream makes a Stream of one that is open, or returns nil if the node is closed.
 func (n *Node) stream(st *mesh.Stream) *Stream {
-	s := &Stream{raw: st.Net, opened: st, node: n, peer: peerInfo(st.Peer), service: st.Service, finished: make(chan struct{})}
+	s := &Stream{raw: st.Net, opened: st, node: n, peer: peerInfo(st.Peer), finished: make(chan struct{})}
 	n.mu.Lock()
 	if n.ended {
 		n.mu.Unlock()
@@ -211,7 +210,7 @@ func (s *Stream) Peer() PeerInfo {
 }
 
 // Service returns the name that the stream was opened by.
-func (s *Stream) Service() string { return s.service }
+func (s *Stream) Service() string { return s.opened.Service }
 
 // Read reads what the peer has written. In a private cluster a stream that was cut is
 // never taken for one that ended: the error wraps io.ErrUnexpectedEOF.
@@ -304,5 +303,5 @@ func (s *Stream) SyscallConn() (syscall.RawConn, error) {
 
 // String names the peer and the service.
 func (s *Stream) String() string {
-	return fmt.Sprintf("%q of %s (%s, %v)", s.service, s.peer.ID, s.peer.Label, s.peer.Addr)
+	return fmt.Sprintf("%q of %s (%s, %v)", s.Service(), s.peer.ID, s.peer.Label, s.peer.Addr)
 }

@@ -282,11 +282,11 @@ func (e *engine) join(s *session) {
 		// What is said at once does not wait for the preparations of what is
 		// said later. Who speaks hears the answers already.
 		e.joinGroups(speaking(used, first))
-	} else {
-		e.joinGroups(used)
+		e.transmit(first)
+		first = nil
 	}
-	e.transmit(first)
 	e.joinGroups(used)
+	e.transmit(first)
 	e.watching.Do(func() { go e.watch() })
 
 	for _, o := range v.sessions {
