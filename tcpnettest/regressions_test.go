@@ -367,3 +367,28 @@ func TestHalfOpenedConnectionHasNoCleanEnd(t *testing.T) {
 		}
 	})
 }
+
+// While two nodes cannot reach each other, each meets a twin of the other on its own
+// machine, which says goodbye. That was taken for the goodbye of the other, far away.
+func TestTwinOfALostPeerLeaves(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b := lan.Host("a"), lan.Host("b")
+		na, nb := a.Join(tcpnet.Config{ID: "A"}), b.Join(tcpnet.Config{ID: "B"})
+		time.Sleep(10 * time.Second)
+		lan.Cut(a, b)
+		time.Sleep(10 * time.Second)
+		twinA, twinB := b.Join(tcpnet.Config{ID: "A"}), a.Join(tcpnet.Config{ID: "B"})
+		time.Sleep(10 * time.Second)
+		if err := tcpnettest.Meshed(na, twinB); err != nil {
+			t.Fatal(err)
+		}
+		twinA.Shutdown(t.Context())
+		twinB.Shutdown(t.Context())
+		time.Sleep(10 * time.Second)
+		lan.Heal()
+		time.Sleep(5 * time.Second)
+		if err := tcpnettest.Meshed(na, nb); err != nil {
+			t.Error(err)
+		}
+	})
+}

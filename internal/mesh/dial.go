@@ -179,7 +179,7 @@ func (m *Mesh) refused(addr netip.AddrPort, p *peer, sd *seed, err error) {
 		case a.code == link.CodeWrongNode && p != nil:
 			m.core.wrongNode(now, addr, p)
 		case a.code == link.CodeLeaving && p != nil:
-			p.left = p.sess == nil
+			m.core.gone(now, p, []netip.AddrPort{addr})
 		}
 	})
 }

@@ -99,6 +99,7 @@ func (c *core) adopt(now time.Time, s *session) {
 	p.sess, p.met, p.remembered, p.left, p.lastErr = s, true, false, false, nil
 	p.dial.stop()
 	p.learn(s.hello.Addrs)
+	p.returned(s)
 	p.digest, p.sees, p.asked, p.askAt, p.askAgain, p.asking = s.hello.Digest, nil, link.Digest{}, time.Time{}, time.Time{}, false
 	c.toggle(now, p, true)
 	if s.seed != nil {
@@ -189,7 +190,7 @@ func (c *core) rejected(now time.Time, id link.LinkID, m link.Reject) {
 		return
 	}
 	if m.Code == link.CodeLeaving {
-		s.peer.left = s.peer.sess == nil
+		c.gone(now, s.peer, s.places())
 	}
 	c.fx.end(id)
 	c.forget(now, s, m.Code)
@@ -253,6 +254,7 @@ func (c *core) drop(now time.Time, s *session, cause error) {
 	// the connection ends with it: it will end them itself.
 	if cause == ErrTimeout || cause == ErrRestarted || open && errors.Is(cause, ErrTimeout) {
 		c.fx.lost(s, cause)
+		p.missing(s)
 	}
 	s.state, s.redial = connWaiting, time.Time{}
 	c.fx.unexpect(s)

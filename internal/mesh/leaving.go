@@ -1,6 +1,8 @@
 package mesh
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"example.com/tcpnet/internal/link"
@@ -21,11 +23,10 @@ func (c *core) goodbye(now time.Time, id link.LinkID, m link.Goodbye) {
 	case link.CodeLeaving, link.CodeClosed:
 		p := s.peer
 		c.forgetLeft(now)
-		// Where two nodes use one ID, one is still there when the other leaves.
-		p.left = p.twin.IsZero() || now.Sub(p.twin) > rememberLeft
 		p.dial.stop()
 		open := s.state == connOpen
 		c.drop(now, s, ErrLeft)
+		c.gone(now, p, s.places())
 		if m.Code == link.CodeLeaving && open {
 			s.departing = true // the link stays until the program is done
 		} else {
@@ -38,6 +39,51 @@ func (c *core) goodbye(now time.Time, id link.LinkID, m link.Goodbye) {
 		c.fx.end(id)
 		c.closed(now, id, goodbyeError(m))
 	}
+}
+
+// gone takes word that a node with the ID of p leaves, from the one at these places.
+// Where two nodes use one ID the other is still there, and so may be one that was lost
+// on another machine: then it has not left.
+func (c *core) gone(now time.Time, p *peer, places []netip.AddrPort) {
+	if len(p.lostAt) > 0 && !sameMachine(p.lostAt, places) {
+		p.addrs = slices.DeleteFunc(p.addrs, func(a netip.AddrPort) bool { return slices.Contains(places, a) })
+		p.learn(p.lostAt)
+		return
+	}
+	p.left = p.sess == nil && (p.twin.IsZero() || now.Sub(p.twin) > rememberLeft)
+}
+
+// missing notes where the node at the other end of s, which was lost, may be still.
+// Another with its ID that comes to take its place, and leaves, leaves for itself.
+func (p *peer) missing(s *session) {
+	if len(p.lostAt) == 0 || s.hello.Incarnation == p.lostInc {
+		p.lostAt, p.lostInc = s.places(), s.hello.Incarnation
+	}
+}
+
+// returned takes s for the link with the node that was lost, if it is that one, or one
+// on its machine that has taken its place.
+func (p *peer) returned(s *session) {
+	if s.hello.Incarnation == p.lostInc || sameMachine(p.lostAt, s.places()) {
+		p.lostAt = nil
+	}
+}
+
+// places returns where the node at the other end of s listens.
+func (s *session) places() []netip.AddrPort {
+	if s.dialled {
+		return append([]netip.AddrPort{s.remote}, s.hello.Addrs...)
+	}
+	return s.hello.Addrs
+}
+
+// sameMachine reports whether a node at the places a may be on the machine of one at b.
+func sameMachine(a, b []netip.AddrPort) bool {
+	return slices.ContainsFunc(a, func(x netip.AddrPort) bool {
+		return slices.ContainsFunc(b, func(y netip.AddrPort) bool {
+			return x.Addr().WithZone("") == y.Addr().WithZone("")
+		})
+	})
 }
 
 // rememberLeft is how long a peer that said goodbye is remembered, so that others

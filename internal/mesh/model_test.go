@@ -688,7 +688,7 @@ func (w *world) attemptFailed(s *sock, a netip.AddrPort, code link.Code) {
 		case code == link.CodeWrongNode && p != nil:
 			c.wrongNode(now, a, p)
 		case code == link.CodeLeaving && p != nil:
-			p.left = p.sess == nil
+			c.gone(now, p, []netip.AddrPort{a})
 		}
 		if len(w.rivals(s)) > 0 {
 			return

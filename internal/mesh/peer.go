@@ -28,11 +28,13 @@ type peer struct {
 	dial   schedule
 	trying []netip.AddrPort // those of addrs that the attempt under way is made at
 
-	met        bool   // there was a link once
-	remembered bool   // there was one before this node was started, and nothing is known since
-	flaps      int    // links in a row that did not last
-	left       bool   // it said goodbye: not dialled until discovery tells of it
-	source     string // what told of it first
+	met        bool             // there was a link once
+	remembered bool             // there was one before this node was started, and nothing is known since
+	flaps      int              // links in a row that did not last
+	left       bool             // it said goodbye: not dialled until discovery tells of it
+	lostAt     []netip.AddrPort // where one with this ID was that was lost, and may be still
+	lostInc    link.Incarnation // its incarnation
+	source     string           // what told of it first
 	found      time.Time
 	lastErr    error     // why the last attempt failed
 	twin       time.Time // when the program was told last that two nodes use its ID
