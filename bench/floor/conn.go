@@ -11,8 +11,11 @@ import (
 	"example.com/tcpnet/bench/report"
 )
 
-// magic opens every hello; the other half is the sender's place in the order.
-const magic = 0x666c6f6f // "floo"
+// A magic number opens every hello; the other half is the sender's place in the order.
+const (
+	magic     = 0x666c6f6f // "floo"
+	linkMagic = 0x6c696e6b // "link": the dialler's, on a socket that goes before a connection
+)
 
 var errNoHello = errors.New("not a hello")
 
@@ -20,8 +23,12 @@ var errNoHello = errors.New("not a hello")
 // connection's one goroutine.
 func (n *node) serve(c net.Conn) {
 	defer c.Close()
-	peer, err := n.hello(c)
+	peer, link, err := n.hello(c, magic)
 	if err != nil {
+		return
+	}
+	if link {
+		io.Copy(io.Discard, c)
 		return
 	}
 	n.report.Now(report.Connected, peer, "")
@@ -36,21 +43,26 @@ func (n *node) serve(c net.Conn) {
 	n.mu.Unlock()
 }
 
-// hello sends this node's 8 bytes and returns the peer that sent its own.
-func (n *node) hello(c net.Conn) (peer string, err error) {
+// hello sends this node's 8 bytes and returns the peer that sent its own, and whether
+// that was to open a link.
+func (n *node) hello(c net.Conn, with uint32) (peer string, link bool, err error) {
 	var b [8]byte
-	binary.BigEndian.PutUint32(b[:4], magic)
+	binary.BigEndian.PutUint32(b[:4], with)
 	binary.BigEndian.PutUint32(b[4:], uint32(n.id))
 	if _, err := c.Write(b[:]); err != nil {
-		return "", err
+		return "", false, err
 	}
 	if _, err := io.ReadFull(c, b[:]); err != nil {
-		return "", err
+		return "", false, err
 	}
-	if binary.BigEndian.Uint32(b[:4]) != magic {
-		return "", errNoHello
+	switch binary.BigEndian.Uint32(b[:4]) {
+	case magic:
+	case linkMagic:
+		link = true
+	default:
+		return "", false, errNoHello
 	}
-	return strconv.Itoa(int(binary.BigEndian.Uint32(b[4:]))), nil
+	return strconv.Itoa(int(binary.BigEndian.Uint32(b[4:]))), link, nil
 }
 
 // read takes in what comes and returns what ended the connection.

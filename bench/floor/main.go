@@ -27,6 +27,7 @@ func main() {
 	flag.DurationVar(&n.dead, "dead", 0, "give up a connection after this long a silence; 0 never does")
 	n.sink = message.NewSink()
 	flag.Var(n.sink, "messages", "`sizes` of the messages that come, by phase, with commas; none: there are none")
+	flag.BoolVar(&n.link, "link", false, "open a second socket to each peer first, as a program does that keeps one for itself")
 	flag.BoolVar(&n.drop, "drop", false, "drop messages to a peer whose queue is full, instead of waiting for it")
 	flag.Parse()
 	n.report = report.NewWriter(os.Stdout)

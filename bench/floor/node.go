@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ type node struct {
 	report      *report.Writer
 	sink        *message.Sink
 	drop        bool
+	link        bool      // a socket of its own goes before each connection
 	boxes       []*outbox // of broadcast
 
 	mu    sync.Mutex // guards conns
@@ -69,10 +71,26 @@ func (n *node) dial(addr string) {
 	d := net.Dialer{Timeout: n.dialTimeout}
 	d.SetMultipathTCP(false)
 	for {
-		if c, err := d.Dial("tcp", addr); err == nil {
-			n.serve(c)
-		}
+		n.connect(&d, addr)
 		time.Sleep(n.redial)
+	}
+}
+
+// connect dials an earlier node and serves the connection until it ends.
+func (n *node) connect(d *net.Dialer, addr string) {
+	if n.link {
+		l, err := d.Dial("tcp", addr)
+		if err != nil {
+			return
+		}
+		defer l.Close()
+		if _, _, err := n.hello(l, linkMagic); err != nil {
+			return
+		}
+		go io.Copy(io.Discard, l)
+	}
+	if c, err := d.Dial("tcp", addr); err == nil {
+		n.serve(c)
 	}
 }
 

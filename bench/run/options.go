@@ -95,7 +95,7 @@ func parse(it item, args []string) (options, error) {
 	if o.compared == "" {
 		o.compared = "floor,tcpnet"
 	}
-	fs.StringVar(&o.compared, "systems", o.compared, "which `systems` to measure, with commas: floor, tcpnet, secret (tcpnet with one)")
+	fs.StringVar(&o.compared, "systems", o.compared, "which `systems` to measure, with commas: floor, floor2 (with two sockets for each pair), tcpnet, secret (tcpnet with one)")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}

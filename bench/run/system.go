@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,8 +30,11 @@ func systemsNamed(names string, o options) ([]system, error) {
 	var systems []system
 	for name := range strings.SplitSeq(names, ",") {
 		switch name {
-		case "floor":
-			s := floorSystem{bin: o.bin, flags: o.floor}
+		case "floor", "floor2":
+			s := floorSystem{bin: o.bin, flags: slices.Clone(o.floor), link: name == "floor2"}
+			if s.link {
+				s.flags = append(s.flags, "-link")
+			}
 			if known {
 				s.flags = append(s.flags, "-heartbeat", live.interval.String(), "-dead", live.timeout.String())
 			}
@@ -65,11 +69,18 @@ func receives(o options) []string {
 type floorSystem struct {
 	bin   string   // directory of the programs
 	flags []string // further flags
+	link  bool     // two sockets for each pair
 }
 
 const floorPort = 7000
 
-func (floorSystem) name() string        { return "floor" }
+func (s floorSystem) name() string {
+	if s.link {
+		return "floor2"
+	}
+	return "floor"
+}
+
 func (floorSystem) tells() bool         { return false }
 func (floorSystem) id(place int) string { return strconv.Itoa(place) }
 
