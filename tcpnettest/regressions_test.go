@@ -392,3 +392,34 @@ func TestTwinOfALostPeerLeaves(t *testing.T) {
 		}
 	})
 }
+
+// A node is lost, comes back elsewhere and leaves in good order. Where it was at first is
+// tried for a while, in case that was another, and not for ever.
+func TestPeerThatMovedAndLeft(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b := lan.Host("a"), lan.Host("b")
+		na, nb, _, _ := couple(t, a, b)
+		cfg := tcpnet.Config{ID: nb.ID()}
+		b.SetUp("eth0", false)
+		nb.Close()
+		b.Renumber("eth0")
+		time.Sleep(time.Minute)
+		b.SetUp("eth0", true)
+		nb = b.Join(cfg)
+		time.Sleep(time.Minute)
+		if err := tcpnettest.Meshed(na, nb); err != nil {
+			t.Fatal(err)
+		}
+		nb.Shutdown(t.Context())
+		time.Sleep(time.Second)
+		if c := na.Status().Candidates; len(c) != 1 || !c[0].Left {
+			t.Errorf("a does not take b to have left: %+v", c)
+		}
+		time.Sleep(time.Hour)
+		before := a.Stats().Dials
+		time.Sleep(time.Hour)
+		if n := a.Stats().Dials - before; n > 0 {
+			t.Errorf("%d dials of one who has left, in the second hour", n)
+		}
+	})
+}

@@ -124,7 +124,7 @@ func TestCloneKnowsAllFields(t *testing.T) {
 
 const (
 	coreFields     = 25
-	peerFields     = 24
+	peerFields     = 25
 	sessionFields  = 26
 	seedFields     = 6
 	scheduleFields = 6

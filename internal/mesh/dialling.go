@@ -195,7 +195,7 @@ func (c *core) dialFailed(now time.Time, p *peer, s *seed, code link.Code, err e
 	p.lastErr = err
 	c.done(now, &p.dial)
 	switch {
-	case p.sess != nil || p.left:
+	case p.sess != nil || p.hasLeft(now):
 		p.dial.stop()
 	case p.id == c.id && code == 0:
 		// Nobody is where another node with the own ID was said to be.

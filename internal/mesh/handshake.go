@@ -99,7 +99,7 @@ func (c *core) adopt(now time.Time, s *session) {
 	p.sess, p.met, p.remembered, p.left, p.lastErr = s, true, false, false, nil
 	p.dial.stop()
 	p.learn(s.hello.Addrs)
-	p.returned(s)
+	p.regain(s)
 	p.digest, p.sees, p.asked, p.askAt, p.askAgain, p.asking = s.hello.Digest, nil, link.Digest{}, time.Time{}, time.Time{}, false
 	c.toggle(now, p, true)
 	if s.seed != nil {
@@ -127,7 +127,7 @@ func (c *core) retryMissing(now time.Time) {
 		return
 	}
 	for _, p := range c.peers {
-		if p.sess == nil && p.met && !p.left && !p.dial.dialing && len(p.addrs) > 0 {
+		if p.sess == nil && p.met && !p.hasLeft(now) && !p.dial.dialing && len(p.addrs) > 0 {
 			p.dial.tries = 0
 			c.plan(now, &p.dial, 0, false) // not more than once a second
 		}
@@ -162,7 +162,7 @@ func (c *core) wanted(now time.Time, p *peer) {
 			c.plan(now, &s.dial, c.about(retryFirst), true)
 		}
 	}
-	if !p.left && !p.dial.dialing && p.dial.due.IsZero() && len(p.addrs) > 0 {
+	if !p.hasLeft(now) && !p.dial.dialing && p.dial.due.IsZero() && len(p.addrs) > 0 {
 		c.plan(now, &p.dial, c.about(min(retryFirst<<min(p.flaps, 10), retryCap)), true)
 	}
 }
@@ -254,7 +254,7 @@ func (c *core) drop(now time.Time, s *session, cause error) {
 	// the connection ends with it: it will end them itself.
 	if cause == ErrTimeout || cause == ErrRestarted || open && errors.Is(cause, ErrTimeout) {
 		c.fx.lost(s, cause)
-		p.missing(s)
+		p.lose(now, s)
 	}
 	s.state, s.redial = connWaiting, time.Time{}
 	c.fx.unexpect(s)

@@ -199,7 +199,7 @@ func (w *world) knows(i, j int) bool {
 	a, b := w.nodes[i], w.nodes[j]
 	for _, d := range [][2]*node{{a, b}, {b, a}} {
 		if p := d[0].core.peers[d[1].id]; d[0].phase == up && d[1].phase == up && w.sc.reach(d[0].host, d[1].host) &&
-			p != nil && p.sess == nil && !p.left {
+			p != nil && p.sess == nil && !p.hasLeft(now) {
 			return true
 		}
 	}

@@ -42,31 +42,40 @@ func (c *core) goodbye(now time.Time, id link.LinkID, m link.Goodbye) {
 }
 
 // gone takes word that a node with the ID of p leaves, from the one at these places.
-// Where two nodes use one ID the other is still there, and so may be one that was lost
-// on another machine: then it has not left.
+// Where two nodes use one ID the other is still there.
 func (c *core) gone(now time.Time, p *peer, places []netip.AddrPort) {
-	if len(p.lostAt) > 0 && !sameMachine(p.lostAt, places) {
+	p.left = p.sess == nil && (p.twin.IsZero() || now.Sub(p.twin) > rememberLeft)
+	if sameMachine(p.lostAt, places) {
+		p.lostAt = nil
+	} else if len(p.lostAt) > 0 {
 		p.addrs = slices.DeleteFunc(p.addrs, func(a netip.AddrPort) bool { return slices.Contains(places, a) })
 		p.learn(p.lostAt)
-		return
-	}
-	p.left = p.sess == nil && (p.twin.IsZero() || now.Sub(p.twin) > rememberLeft)
-}
-
-// missing notes where the node at the other end of s, which was lost, may be still.
-// Another with its ID that comes to take its place, and leaves, leaves for itself.
-func (p *peer) missing(s *session) {
-	if len(p.lostAt) == 0 || s.hello.Incarnation == p.lostInc {
-		p.lostAt, p.lostInc = s.places(), s.hello.Incarnation
 	}
 }
 
-// returned takes s for the link with the node that was lost, if it is that one, or one
-// on its machine that has taken its place.
-func (p *peer) returned(s *session) {
+// rememberLost is how long a node that was lost, without a goodbye, is held to be where
+// it was, whatever another with its ID does elsewhere. By then discovery will have asked
+// for it (an hour is the longest that a querier waits: RFC 6762 section 5.2).
+const rememberLost = time.Hour
+
+// lose notes where the node at the other end of s was when it was lost.
+func (p *peer) lose(now time.Time, s *session) {
+	if len(p.lostAt) == 0 || s.hello.Incarnation == p.lostInc || now.Sub(p.lostOn) > rememberLost {
+		p.lostAt, p.lostInc, p.lostOn = s.places(), s.hello.Incarnation, now
+	}
+}
+
+// regain takes s for the link with the node that was lost, if it is that one, or one on
+// its machine that has taken its place.
+func (p *peer) regain(s *session) {
 	if s.hello.Incarnation == p.lostInc || sameMachine(p.lostAt, s.places()) {
 		p.lostAt = nil
 	}
+}
+
+// hasLeft reports whether p has said goodbye, and none that was lost may still be there.
+func (p *peer) hasLeft(now time.Time) bool {
+	return p.left && (len(p.lostAt) == 0 || now.Sub(p.lostOn) > rememberLost)
 }
 
 // places returns where the node at the other end of s listens.
@@ -94,7 +103,7 @@ const rememberLeft = 5 * time.Minute
 // comes back.
 func (c *core) forgetLeft(now time.Time) {
 	for _, p := range c.peers {
-		if p.left && p.links == 0 && !p.dial.dialing && now.Sub(p.dial.since) > rememberLeft {
+		if p.hasLeft(now) && p.links == 0 && !p.dial.dialing && now.Sub(p.dial.since) > rememberLeft {
 			delete(c.peers, p.id)
 		}
 	}

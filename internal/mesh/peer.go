@@ -32,8 +32,9 @@ type peer struct {
 	remembered bool             // there was one before this node was started, and nothing is known since
 	flaps      int              // links in a row that did not last
 	left       bool             // it said goodbye: not dialled until discovery tells of it
-	lostAt     []netip.AddrPort // where one with this ID was that was lost, and may be still
+	lostAt     []netip.AddrPort // where one with this ID was that was lost without a goodbye
 	lostInc    link.Incarnation // its incarnation
+	lostOn     time.Time        // when that was
 	source     string           // what told of it first
 	found      time.Time
 	lastErr    error     // why the last attempt failed

@@ -110,7 +110,7 @@ func (c *core) hearsay(now time.Time, to *session) (entries []link.Entry) {
 	}
 	missed := make(map[link.ID]*peer)
 	for _, p := range c.peers {
-		if p.sess == nil && !p.left && len(p.addrs) > 0 {
+		if p.sess == nil && !p.hasLeft(now) && len(p.addrs) > 0 {
 			missed[p.id] = p
 		}
 	}
