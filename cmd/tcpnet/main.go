@@ -44,7 +44,7 @@ Exit codes:
    130, 143  told to stop a second time, by Ctrl-C or SIGTERM`,
 		Version:               version(),
 		EnableShellCompletion: true,
-		Commands:              []*cli.Command{newDemo(), newDemoNode(), newJoin(), newKeygen(), newVersion()},
+		Commands:              []*cli.Command{newDemo(), newDemoNode(), newJoin(), newKeygen(), newVersion(), newHelp()},
 		OnUsageError:          wrongUsage,
 		ExitErrHandler:        func(context.Context, *cli.Command, error) {}, // exitCode does that
 		Action: func(_ context.Context, cmd *cli.Command) error {

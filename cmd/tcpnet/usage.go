@@ -24,6 +24,24 @@ func wrongUsage(_ context.Context, cmd *cli.Command, err error, _ bool) error {
 	return usageError(cmd, "%s", text)
 }
 
+// newHelp returns the verb that the library has as well, but without wrongUsage.
+func newHelp() *cli.Command {
+	return &cli.Command{
+		Name:            "help",
+		Aliases:         []string{"h"},
+		Usage:           "show help, also for one command",
+		ArgsUsage:       "[command]",
+		HideHelpCommand: true,
+		OnUsageError:    wrongUsage,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if name := cmd.Args().First(); name != "" {
+				return cli.ShowCommandHelp(ctx, cmd.Root(), name)
+			}
+			return cli.ShowRootCommandHelp(cmd.Root())
+		},
+	}
+}
+
 // oneArgument returns the only argument of a command.
 func oneArgument(cmd *cli.Command, what string) (string, error) {
 	switch args := cmd.Args(); {
