@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -371,55 +372,110 @@ func TestHalfOpenedConnectionHasNoCleanEnd(t *testing.T) {
 // While two nodes cannot reach each other, each meets a twin of the other on its own
 // machine, which says goodbye. That was taken for the goodbye of the other, far away.
 func TestTwinOfALostPeerLeaves(t *testing.T) {
-	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
-		a, b := lan.Host("a"), lan.Host("b")
-		na, nb := a.Join(tcpnet.Config{ID: "A"}), b.Join(tcpnet.Config{ID: "B"})
-		time.Sleep(10 * time.Second)
-		lan.Cut(a, b)
-		time.Sleep(10 * time.Second)
-		twinA, twinB := b.Join(tcpnet.Config{ID: "A"}), a.Join(tcpnet.Config{ID: "B"})
-		time.Sleep(10 * time.Second)
-		if err := tcpnettest.Meshed(na, twinB); err != nil {
-			t.Fatal(err)
-		}
-		twinA.Shutdown(t.Context())
-		twinB.Shutdown(t.Context())
-		time.Sleep(10 * time.Second)
-		lan.Heal()
-		time.Sleep(5 * time.Second)
-		if err := tcpnettest.Meshed(na, nb); err != nil {
-			t.Error(err)
-		}
-	})
+	for name, tc := range map[string]struct {
+		away  time.Duration // how long they cannot reach each other after the goodbyes
+		again time.Duration // how soon they are to be connected again
+		same  bool          // every machine has a bridge with the same address
+	}{
+		"soon": {away: 10 * time.Second, again: 5 * time.Second},
+		// Nobody dials for ever where somebody was once: discovery asks every hour.
+		"late":              {away: 2 * time.Hour, again: time.Hour},
+		"an address of all": {away: 10 * time.Second, again: 5 * time.Second, same: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+				a, b := lan.Host("a"), lan.Host("b")
+				for _, h := range []*tcpnettest.Host{a, b} {
+					if tc.same {
+						h.AddAddr(h.Attach(lan.Switch()), netip.MustParsePrefix("172.17.0.1/16"))
+					}
+				}
+				na, nb := a.Join(tcpnet.Config{ID: "A"}), b.Join(tcpnet.Config{ID: "B"})
+				time.Sleep(10 * time.Second)
+				lan.Cut(a, b)
+				time.Sleep(10 * time.Second)
+				twinA, twinB := b.Join(tcpnet.Config{ID: "A"}), a.Join(tcpnet.Config{ID: "B"})
+				time.Sleep(10 * time.Second)
+				if err := tcpnettest.Meshed(na, twinB); err != nil {
+					t.Fatal(err)
+				}
+				twinA.Shutdown(t.Context())
+				twinB.Shutdown(t.Context())
+				time.Sleep(tc.away)
+				lan.Heal()
+				time.Sleep(tc.again)
+				if err := tcpnettest.Meshed(na, nb); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
 
 // A node is lost, comes back elsewhere and leaves in good order. Where it was at first is
-// tried for a while, in case that was another, and not for ever.
+// tried for a while, in case that was another, and not for ever; and where it has been
+// since is not tried because of one who has not heard its goodbye.
 func TestPeerThatMovedAndLeft(t *testing.T) {
+	for name, stay := range map[string]time.Duration{"soon": time.Minute, "after days": 48 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+				a, b, c := lan.Host("a"), lan.Host("b"), lan.Host("c")
+				na, nb, nc := a.Join(seeded("A")), b.Join(seeded("B", "a:7000")), c.Join(seeded("C", "a:7000"))
+				time.Sleep(2 * time.Second)
+				if err := tcpnettest.Meshed(na, nb, nc); err != nil {
+					t.Fatal(err)
+				}
+				b.SetUp("eth0", false)
+				nb.Close()
+				b.Renumber("eth0")
+				time.Sleep(time.Minute)
+				b.SetUp("eth0", true)
+				nb = b.Join(seeded("B", "a:7000"))
+				time.Sleep(stay)
+				if err := tcpnettest.Meshed(na, nb, nc); err != nil {
+					t.Fatal(err)
+				}
+				lan.Cut(b, c) // so that c does not hear of b's end
+				nb.Close()
+				time.Sleep(time.Minute)
+				if left := na.Status().Candidates; len(left) != 1 || !left[0].Left {
+					t.Errorf("a does not take b to have left: %+v", left)
+				}
+				dials := func(most int) {
+					t.Helper()
+					before := a.Stats().Dials
+					time.Sleep(time.Hour)
+					if n := a.Stats().Dials - before; n > most {
+						t.Errorf("%d dials of one who has left in an hour, at most %d wanted", n, most)
+					}
+				}
+				if stay < time.Hour {
+					dials(3600 / 15 * 3) // every 15 s in the end, with three sockets
+				}
+				dials(3)
+			})
+		})
+	}
+}
+
+// Two nodes with one ID leave one after the other. As there had been two, the second was
+// dialled for ever.
+func TestBothTwinsLeave(t *testing.T) {
 	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
-		a, b := lan.Host("a"), lan.Host("b")
-		na, nb, _, _ := couple(t, a, b)
-		cfg := tcpnet.Config{ID: nb.ID()}
-		b.SetUp("eth0", false)
-		nb.Close()
-		b.Renumber("eth0")
-		time.Sleep(time.Minute)
-		b.SetUp("eth0", true)
-		nb = b.Join(cfg)
-		time.Sleep(time.Minute)
-		if err := tcpnettest.Meshed(na, nb); err != nil {
-			t.Fatal(err)
-		}
-		nb.Shutdown(t.Context())
+		a, b, c := lan.Host("a"), lan.Host("b"), lan.Host("c")
+		a.Join(tcpnet.Config{ID: "A"})
+		nb := b.Join(tcpnet.Config{ID: "B"})
 		time.Sleep(time.Second)
-		if c := na.Status().Candidates; len(c) != 1 || !c[0].Left {
-			t.Errorf("a does not take b to have left: %+v", c)
-		}
-		time.Sleep(time.Hour)
+		twin := c.Join(tcpnet.Config{ID: "B"})
+		time.Sleep(time.Minute)
+		twin.Close()
+		time.Sleep(10 * time.Second)
+		nb.Close()
+		time.Sleep(2 * time.Hour)
 		before := a.Stats().Dials
 		time.Sleep(time.Hour)
 		if n := a.Stats().Dials - before; n > 0 {
-			t.Errorf("%d dials of one who has left, in the second hour", n)
+			t.Errorf("%d dials of two who have left, in the third hour", n)
 		}
 	})
 }

@@ -41,7 +41,8 @@ Exit codes:
 			&cli.DurationFlag{Name: "for", Value: 10 * time.Second, Usage: "how long, as `DURATION`", Validator: positive[time.Duration]},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "log all that happens on standard error"},
 		},
-		OnUsageError: wrongUsage,
+		HideHelpCommand: true,
+		OnUsageError:    wrongUsage,
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {
 				return err

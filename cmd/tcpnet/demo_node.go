@@ -32,7 +32,8 @@ func newDemoNode() *cli.Command {
 			&cli.Int64Flag{Name: "start"},
 			&cli.BoolFlag{Name: "verbose"},
 		},
-		OnUsageError: wrongUsage,
+		HideHelpCommand: true,
+		OnUsageError:    wrongUsage,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			name, err := oneArgument(cmd, "NAME")
 			if err != nil {

@@ -28,7 +28,8 @@ the new one alone.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write it to a new `FILE` that only you can read"},
 		},
-		OnUsageError: wrongUsage,
+		HideHelpCommand: true,
+		OnUsageError:    wrongUsage,
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {
 				return err

@@ -18,7 +18,8 @@ known, the version of Go, and the system.
 
 Example:
    tcpnet version`,
-		OnUsageError: wrongUsage,
+		HideHelpCommand: true,
+		OnUsageError:    wrongUsage,
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {
 				return err

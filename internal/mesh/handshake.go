@@ -87,7 +87,7 @@ func (c *core) adopt(now time.Time, s *session) {
 	s.live = link.Liveness{Interval: c.interval, Timeout: c.timeout}
 	s.live.Heard(now)
 	c.at(s.live.Due().Add(coalesce))
-	back := p.met && !p.left
+	back := p.met && !p.hasLeft(now)
 	if s.dialled {
 		p.prefer(s.remote)
 	}
@@ -99,6 +99,7 @@ func (c *core) adopt(now time.Time, s *session) {
 	p.sess, p.met, p.remembered, p.left, p.lastErr = s, true, false, false, nil
 	p.dial.stop()
 	p.learn(s.hello.Addrs)
+	p.leftAt = nil
 	p.regain(s)
 	p.digest, p.sees, p.asked, p.askAt, p.askAgain, p.asking = s.hello.Digest, nil, link.Digest{}, time.Time{}, time.Time{}, false
 	c.toggle(now, p, true)
@@ -190,7 +191,8 @@ func (c *core) rejected(now time.Time, id link.LinkID, m link.Reject) {
 		return
 	}
 	if m.Code == link.CodeLeaving {
-		c.gone(now, s.peer, s.places())
+		s.peer.regain(s)
+		c.gone(now, s.peer, s.hello.Addrs)
 	}
 	c.fx.end(id)
 	c.forget(now, s, m.Code)
@@ -254,6 +256,8 @@ func (c *core) drop(now time.Time, s *session, cause error) {
 	// the connection ends with it: it will end them itself.
 	if cause == ErrTimeout || cause == ErrRestarted || open && errors.Is(cause, ErrTimeout) {
 		c.fx.lost(s, cause)
+	}
+	if cause != ErrLeft && cause != ErrReplaced {
 		p.lose(now, s)
 	}
 	s.state, s.redial = connWaiting, time.Time{}

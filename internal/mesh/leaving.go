@@ -26,7 +26,7 @@ func (c *core) goodbye(now time.Time, id link.LinkID, m link.Goodbye) {
 		p.dial.stop()
 		open := s.state == connOpen
 		c.drop(now, s, ErrLeft)
-		c.gone(now, p, s.places())
+		c.gone(now, p, s.hello.Addrs)
 		if m.Code == link.CodeLeaving && open {
 			s.departing = true // the link stays until the program is done
 		} else {
@@ -41,59 +41,72 @@ func (c *core) goodbye(now time.Time, id link.LinkID, m link.Goodbye) {
 	}
 }
 
-// gone takes word that a node with the ID of p leaves, from the one at these places.
-// Where two nodes use one ID the other is still there.
-func (c *core) gone(now time.Time, p *peer, places []netip.AddrPort) {
-	p.left = p.sess == nil && (p.twin.IsZero() || now.Sub(p.twin) > rememberLeft)
-	if sameMachine(p.lostAt, places) {
-		p.lostAt = nil
-	} else if len(p.lostAt) > 0 {
-		p.addrs = slices.DeleteFunc(p.addrs, func(a netip.AddrPort) bool { return slices.Contains(places, a) })
-		p.learn(p.lostAt)
+// gone takes word that a node with the ID of p leaves, from one at these addresses.
+// Two nodes may use one ID: of the other it says nothing.
+func (c *core) gone(now time.Time, p *peer, from []netip.AddrPort) {
+	if p.sess != nil {
+		return
 	}
-}
-
-// rememberLost is how long a node that was lost, without a goodbye, is held to be where
-// it was, whatever another with its ID does elsewhere. By then discovery will have asked
-// for it (an hour is the longest that a querier waits: RFC 6762 section 5.2).
-const rememberLost = time.Hour
-
-// lose notes where the node at the other end of s was when it was lost.
-func (p *peer) lose(now time.Time, s *session) {
-	if len(p.lostAt) == 0 || s.hello.Incarnation == p.lostInc || now.Sub(p.lostOn) > rememberLost {
-		p.lostAt, p.lostInc, p.lostOn = s.places(), s.hello.Incarnation, now
+	p.left = true
+	if !meet(p.leftAt, from) {
+		p.leftAt = from
 	}
-}
-
-// regain takes s for the link with the node that was lost, if it is that one, or one on
-// its machine that has taken its place.
-func (p *peer) regain(s *session) {
-	if s.hello.Incarnation == p.lostInc || sameMachine(p.lostAt, s.places()) {
+	if now.Sub(p.lostOn) > rememberLost || on(from, p.lostAt) {
 		p.lostAt = nil
 	}
+	for _, a := range slices.Backward(p.lostAt) {
+		p.prefer(a)
+	}
 }
 
-// hasLeft reports whether p has said goodbye, and none that was lost may still be there.
+// hasLeft reports whether p said goodbye and it is not likely that another with its ID
+// is still there: one that was turned away or lost a while ago, and not heard of since.
 func (p *peer) hasLeft(now time.Time) bool {
-	return p.left && (len(p.lostAt) == 0 || now.Sub(p.lostOn) > rememberLost)
-}
-
-// places returns where the node at the other end of s listens.
-func (s *session) places() []netip.AddrPort {
-	if s.dialled {
-		return append([]netip.AddrPort{s.remote}, s.hello.Addrs...)
+	switch {
+	case !p.left:
+		return false
+	case !p.twin.IsZero() && now.Sub(p.twin) <= rememberLeft:
+		return false
+	default:
+		return len(p.lostAt) == 0 || now.Sub(p.lostOn) > rememberLost
 	}
-	return s.hello.Addrs
 }
 
-// sameMachine reports whether a node at the places a may be on the machine of one at b.
-func sameMachine(a, b []netip.AddrPort) bool {
-	return slices.ContainsFunc(a, func(x netip.AddrPort) bool {
-		return slices.ContainsFunc(b, func(y netip.AddrPort) bool {
-			return x.Addr().WithZone("") == y.Addr().WithZone("")
-		})
+// lose notes where the node at the other end of s was when the link with it was lost.
+// Of several the first is kept, for as long as that counts.
+func (p *peer) lose(now time.Time, s *session) {
+	if len(p.lostAt) == 0 || now.Sub(p.lostOn) > rememberLost {
+		p.lostAt, p.lostInc, p.lostOn = s.hello.Addrs, s.hello.Incarnation, now
+	}
+}
+
+// regain takes the node at the other end of s for the one that was lost, if it is that
+// one, or one on its machine that has taken its place.
+func (p *peer) regain(s *session) {
+	if s.hello.Incarnation == p.lostInc || on(s.hello.Addrs, p.lostAt) {
+		p.lostAt = nil
+	}
+}
+
+// on reports whether a node at the addresses a is on the machine of one at b. Only the
+// address counts at which that one was reached: the others may be on every machine, as
+// those of bridges for containers are.
+func on(a, b []netip.AddrPort) bool {
+	return len(b) > 0 && slices.ContainsFunc(a, func(x netip.AddrPort) bool {
+		return x.Addr().WithZone("") == b[0].Addr().WithZone("")
 	})
 }
+
+// meet reports whether a and b have an address in common.
+func meet(a, b []netip.AddrPort) bool {
+	return slices.ContainsFunc(a, func(x netip.AddrPort) bool { return slices.Contains(b, x) })
+}
+
+// rememberLost is how long a node that was lost without a goodbye is dialled on, where
+// it was, when another with its ID says goodbye elsewhere: mostly it has moved itself.
+// When that is over, discovery finds it: an hour is the longest that a querier waits
+// (RFC 6762 section 5.2).
+const rememberLost = time.Hour
 
 // rememberLeft is how long a peer that said goodbye is remembered, so that others
 // who have not heard it yet do not make us dial it.

@@ -208,6 +208,9 @@ func (h *hasher) node(w *world, n *node) {
 		for _, a := range p.addrs {
 			h.b = append(h.b, a.Addr().As4()[3], byte(a.Port()))
 		}
+		for _, a := range p.leftAt {
+			h.b = append(h.b, 'g', a.Addr().As4()[3], byte(a.Port()))
+		}
 		for _, a := range p.lostAt {
 			h.b = append(h.b, 'l', a.Addr().As4()[3], byte(a.Port()), p.lostInc[0], p.lostInc[1])
 		}
