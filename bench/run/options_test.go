@@ -31,6 +31,21 @@ func TestEachSystemGoesFirstInTurn(t *testing.T) {
 	}
 }
 
+func TestTheFloorWithTwoSocketsIsAnotherSystem(t *testing.T) {
+	both, err := systemsNamed("floor2,floor", options{liveness: "none", floor: []string{"-redial", "1ms"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []struct {
+		name  string
+		flags []string
+	}{{"floor2", []string{"-redial", "1ms", "-link"}}, {"floor", []string{"-redial", "1ms"}}} {
+		if s := both[i].(floorSystem); s.name() != want.name || !slices.Equal(s.flags, want.flags) {
+			t.Errorf("%s has flags %q", s.name(), s.flags)
+		}
+	}
+}
+
 func TestUnknownNamesAreRefused(t *testing.T) {
 	if _, err := systemsNamed("floor,carrier-pigeon", options{liveness: "none"}); err == nil {
 		t.Error("an unknown system gave no error")

@@ -31,9 +31,9 @@ type peer struct {
 	met        bool             // there was a link once
 	remembered bool             // there was one before this node was started, and nothing is known since
 	flaps      int              // links in a row that did not last
-	left       bool             // it said goodbye: not dialled, but see hasLeft, until discovery tells of it
+	left       bool             // it said goodbye, and nothing new was heard of it since: see hasLeft
 	leftAt     []netip.AddrPort // where the one was that said it; never changed in place
-	lostAt     []netip.AddrPort // where one was that was lost without a goodbye; never changed in place
+	lostAt     []netip.AddrPort // where one was that was lost, not by its goodbye; never changed in place
 	lostInc    link.Incarnation // its incarnation
 	lostOn     time.Time        // when that was
 	source     string           // what told of it first

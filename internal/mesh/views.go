@@ -215,7 +215,7 @@ func (c *core) backAgain(now time.Time, from *peer, id link.ID) {
 		c.at(from.askAt)
 		return
 	}
-	// If it is not there after all, left makes this attempt the only one.
+	// If it is not there after all, this attempt is the only one (hasLeft).
 	c.plan(now, &q.dial, graceLarger, true)
 }
 
