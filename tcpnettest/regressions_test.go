@@ -3,6 +3,7 @@ package tcpnettest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -456,6 +457,59 @@ func TestPeerThatMovedAndLeft(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who has not heard a goodbye tells of the one that left, at places where it was long ago
+// as well, or over another network. It was dialled for ever.
+func TestLateWordOfOneThatLeft(t *testing.T) {
+	check := func(t *testing.T, lan *tcpnettest.LAN, a, b, c *tcpnettest.Host, na, nb, nc *tcpnet.Node) {
+		t.Helper()
+		time.Sleep(time.Minute)
+		if err := tcpnettest.Meshed(na, nb, nc); err != nil {
+			t.Fatal(err)
+		}
+		lan.Cut(b, c)
+		nb.Close()
+		time.Sleep(2 * time.Hour)
+		before := a.Stats().Dials
+		time.Sleep(time.Hour)
+		if n := a.Stats().Dials - before; n > 0 {
+			t.Errorf("%d dials in the third hour", n)
+		}
+	}
+	t.Run("with an old port", func(t *testing.T) {
+		tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+			a, b, c := lan.Host("a"), lan.Host("b"), lan.Host("c")
+			nc, nb := c.Join(tcpnet.Config{ID: "C"}), b.Join(tcpnet.Config{ID: "B"})
+			time.Sleep(5 * time.Second)
+			nb.Close()
+			time.Sleep(20 * time.Second)
+			nb = b.Join(tcpnet.Config{ID: "B"})
+			time.Sleep(5 * time.Minute)
+			check(t, lan, a, b, c, a.Join(tcpnet.Config{ID: "A"}), nb, nc)
+		})
+	})
+	t.Run("over another link", func(t *testing.T) {
+		tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+			hosts := []*tcpnettest.Host{lan.Host("a"), lan.Host("b"), lan.Host("c")}
+			second := lan.Switch()
+			for i, h := range hosts { // two networks, both with link-local addresses only
+				h.RemoveAddr("eth0", h.Addr())
+				other := h.Attach(second)
+				h.RemoveAddr(other, h.Addr())
+				h.AddAddr("eth0", netip.MustParsePrefix(fmt.Sprintf("fe80::a:%d/64", i+1)))
+				h.AddAddr(other, netip.MustParsePrefix(fmt.Sprintf("fe80::b:%d/64", i+1)))
+			}
+			a, b, c := hosts[0], hosts[1], hosts[2]
+			na, nb := a.Join(tcpnet.Config{ID: "A"}), b.Join(tcpnet.Config{ID: "B"})
+			time.Sleep(5 * time.Second)
+			c.Unplug("eth1")
+			nc := c.Join(tcpnet.Config{ID: "C"})
+			time.Sleep(5 * time.Second)
+			c.Plug("eth1")
+			check(t, lan, a, b, c, na, nb, nc)
+		})
+	})
 }
 
 // Two nodes with one ID leave one after the other. As there had been two, the second was

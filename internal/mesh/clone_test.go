@@ -73,7 +73,7 @@ func cloneCore(c *core) *core {
 		q := *p
 		in := inside(&q.arb)
 		in.waiting, in.pending = slices.Clone(in.waiting), slices.Clone(in.pending)
-		q.addrs, q.sees, q.trying = slices.Clone(p.addrs), slices.Clone(p.sees), slices.Clone(p.trying)
+		q.addrs, q.sees, q.trying, q.losses = slices.Clone(p.addrs), slices.Clone(p.sees), slices.Clone(p.trying), slices.Clone(p.losses)
 		if p.sess != nil {
 			q.sess = d.sessions[p.sess.id]
 		}
@@ -124,7 +124,7 @@ func TestCloneKnowsAllFields(t *testing.T) {
 
 const (
 	coreFields     = 25
-	peerFields     = 26
+	peerFields     = 25
 	sessionFields  = 26
 	seedFields     = 6
 	scheduleFields = 6

@@ -34,12 +34,13 @@ func (c *core) found(now time.Time, cand discovery.Candidate) {
 		}
 		return
 	}
+	if !cand.Announced && p.left && meet(addrs, p.leftAt) {
+		return // word of the one that said goodbye, and late
+	}
 	if cand.Announced || fresh {
 		// Where it was missed before, it is worth while to try again.
 		p.dial.reset()
 		p.left = false
-	} else if p.left && meet(addrs, p.leftAt) {
-		return // word of the one that said goodbye, and late
 	}
 	c.plan(now, &p.dial, c.grace(now, p, cand.Announced), false)
 }

@@ -183,6 +183,10 @@ func (c *core) rejected(now time.Time, id link.LinkID, m link.Reject) {
 	if m.Code == link.CodeDuplicateID || m.Code == link.CodeRefused {
 		c.fx.reject(Rejection{Peer: peerInfo(s), Err: s.peer.lastErr})
 	}
+	if s.adopted && m.Code == link.CodeLeaving { // before it had COMMIT
+		c.goodbye(now, id, link.Goodbye{Code: link.CodeClosed})
+		return
+	}
 	if s.adopted { // the other side would not have it after all
 		p := s.peer
 		c.fx.end(id)

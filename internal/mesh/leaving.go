@@ -47,45 +47,57 @@ func (c *core) gone(now time.Time, p *peer, from []netip.AddrPort) {
 	if p.sess != nil {
 		return
 	}
-	p.left = true
+	p.left, p.leftOn = true, now
 	if !meet(p.leftAt, from) {
 		p.leftAt = from
 	}
-	if now.Sub(p.lostOn) > rememberLost || on(from, p.lostAt) {
-		p.lostAt = nil
-	}
-	for _, a := range slices.Backward(p.lostAt) {
-		p.prefer(a)
+	p.losses = slices.DeleteFunc(p.losses, func(l loss) bool { return l.old(now) || on(from, l.at) })
+	for _, l := range p.losses {
+		p.prefer(l.at[0])
 	}
 }
 
 // hasLeft reports whether p said goodbye and it is not likely that another with its ID
 // is still there: one that was turned away or lost a while ago, and not heard of since.
 func (p *peer) hasLeft(now time.Time) bool {
-	switch {
-	case !p.left:
+	if !p.left || !p.twin.IsZero() && now.Sub(p.twin) <= rememberLeft {
 		return false
-	case !p.twin.IsZero() && now.Sub(p.twin) <= rememberLeft:
-		return false
-	default:
-		return len(p.lostAt) == 0 || now.Sub(p.lostOn) > rememberLost
 	}
+	return !slices.ContainsFunc(p.losses, func(l loss) bool { return !l.old(now) })
 }
 
-// lose notes where the node at the other end of s was when the link with it was lost.
-// Of several the first is kept, for as long as that counts.
+// A loss is the end, without a goodbye, of a link with a node that may be still where it
+// was.
+type loss struct {
+	at  []netip.AddrPort // where: first the address that it was reached at; not changed
+	inc link.Incarnation
+	on  time.Time
+}
+
+// old reports whether l is so long ago that it counts no more.
+func (l loss) old(now time.Time) bool { return now.Sub(l.on) > rememberLost }
+
+// maxLosses is how many are remembered of one ID, the last ones.
+const maxLosses = 3
+
+// lose notes that the link s was lost, if the other side has said where it is.
 func (p *peer) lose(now time.Time, s *session) {
-	if len(p.lostAt) == 0 || now.Sub(p.lostOn) > rememberLost {
-		p.lostAt, p.lostInc, p.lostOn = s.hello.Addrs, s.hello.Incarnation, now
+	if len(s.hello.Addrs) == 0 {
+		return
 	}
+	p.regain(s)
+	if len(p.losses) == maxLosses {
+		p.losses = slices.Delete(p.losses, 0, 1)
+	}
+	p.losses = append(p.losses, loss{s.hello.Addrs, s.hello.Incarnation, now})
 }
 
-// regain takes the node at the other end of s for the one that was lost, if it is that
-// one, or one on its machine that has taken its place.
+// regain takes the node at the other end of s for one that was lost, if it is that one,
+// or one on its machine that has taken its place.
 func (p *peer) regain(s *session) {
-	if s.hello.Incarnation == p.lostInc || on(s.hello.Addrs, p.lostAt) {
-		p.lostAt = nil
-	}
+	p.losses = slices.DeleteFunc(p.losses, func(l loss) bool {
+		return l.inc == s.hello.Incarnation || on(s.hello.Addrs, l.at)
+	})
 }
 
 // on reports whether a node at the addresses a is on the machine of one at b. Only the
@@ -97,9 +109,14 @@ func on(a, b []netip.AddrPort) bool {
 	})
 }
 
-// meet reports whether a and b have an address in common.
+// meet reports whether a and b have an address in common. Zones are of no account: the
+// same link-local address may be told of over any link.
 func meet(a, b []netip.AddrPort) bool {
-	return slices.ContainsFunc(a, func(x netip.AddrPort) bool { return slices.Contains(b, x) })
+	return slices.ContainsFunc(a, func(x netip.AddrPort) bool {
+		return slices.ContainsFunc(b, func(y netip.AddrPort) bool {
+			return x.Port() == y.Port() && x.Addr().WithZone("") == y.Addr().WithZone("")
+		})
+	})
 }
 
 // rememberLost is how long a node that was lost without a goodbye is dialled on, where
@@ -116,7 +133,7 @@ const rememberLeft = 5 * time.Minute
 // comes back.
 func (c *core) forgetLeft(now time.Time) {
 	for _, p := range c.peers {
-		if p.hasLeft(now) && p.links == 0 && !p.dial.dialing && now.Sub(p.dial.since) > rememberLeft {
+		if p.hasLeft(now) && p.links == 0 && !p.dial.dialing && now.Sub(p.leftOn) > rememberLeft {
 			delete(c.peers, p.id)
 		}
 	}

@@ -31,11 +31,10 @@ type peer struct {
 	met        bool             // there was a link once
 	remembered bool             // there was one before this node was started, and nothing is known since
 	flaps      int              // links in a row that did not last
-	left       bool             // it said goodbye, and nothing new was heard of it since: see hasLeft
-	leftAt     []netip.AddrPort // where the one was that said it; never changed in place
-	lostAt     []netip.AddrPort // where one was that was lost, not by its goodbye; never changed in place
-	lostInc    link.Incarnation // its incarnation
-	lostOn     time.Time        // when that was
+	left       bool             // one said goodbye, and nothing new was heard since: see hasLeft
+	leftAt     []netip.AddrPort // where that one was; not changed in place
+	leftOn     time.Time        // when
+	losses     []loss           // of links; the latest last
 	source     string           // what told of it first
 	found      time.Time
 	lastErr    error     // why the last attempt failed

@@ -211,8 +211,11 @@ func (h *hasher) node(w *world, n *node) {
 		for _, a := range p.leftAt {
 			h.b = append(h.b, 'g', a.Addr().As4()[3], byte(a.Port()))
 		}
-		for _, a := range p.lostAt {
-			h.b = append(h.b, 'l', a.Addr().As4()[3], byte(a.Port()), p.lostInc[0], p.lostInc[1])
+		for _, l := range p.losses {
+			h.b = append(h.b, 'l', l.inc[0], l.inc[1])
+			for _, a := range l.at {
+				h.b = append(h.b, a.Addr().As4()[3], byte(a.Port()))
+			}
 		}
 		if w.sc.views {
 			h.b = binary.BigEndian.AppendUint64(append(h.b, 'd', byte(p.digest.Count)), p.digest.Hash)

@@ -209,13 +209,13 @@ func (c *core) backAgain(now time.Time, from *peer, id link.ID) {
 		return
 	}
 	// By then the other has noticed, if only by its own time-out.
-	if heard := q.dial.since.Add(c.timeout + leftGrace); now.Before(heard) {
+	if heard := q.leftOn.Add(c.timeout + leftGrace); now.Before(heard) {
 		from.askAgain = later(from.askAgain, heard)
 		from.askAt = from.askAgain
 		c.at(from.askAt)
 		return
 	}
-	// If it is not there after all, this attempt is the only one (hasLeft).
+	// If it is not there after all, this attempt is mostly the only one (hasLeft).
 	c.plan(now, &q.dial, graceLarger, true)
 }
 
