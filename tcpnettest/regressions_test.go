@@ -34,6 +34,22 @@ func couple(t *testing.T, a, b *tcpnettest.Host) (na, nb *tcpnet.Node, ca, cb *t
 	return na, nb, ca, cb
 }
 
+// meshedAfter checks that the nodes are a full mesh after a while.
+func meshedAfter(t *testing.T, d time.Duration, nodes ...*tcpnet.Node) {
+	t.Helper()
+	time.Sleep(d)
+	if err := tcpnettest.Meshed(nodes...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// dialsIn returns how many dials a host makes in the time that comes.
+func dialsIn(h *tcpnettest.Host, d time.Duration) int {
+	before := h.Stats().Dials
+	time.Sleep(d)
+	return h.Stats().Dials - before
+}
+
 // A program that closes a connection with bytes in it that it has not read resets it.
 // The peer was told that the process or the network was gone, if the reset was faster
 // than the word over the link.
@@ -118,10 +134,7 @@ func TestPeerThatIsBackButCannotDial(t *testing.T) {
 		nb.Close()
 		nb = b.Join(seeded("B", "a:7000", "c:7000"))
 		nc := c.Join(seeded("C", "a:7000", "c:7000"))
-		time.Sleep(25 * time.Second)
-		if err := tcpnettest.Meshed(na, nb, nc); err != nil {
-			t.Error(err)
-		}
+		meshedAfter(t, 25*time.Second, na, nb, nc)
 	})
 }
 
@@ -130,10 +143,7 @@ func TestPeerThatHasLeftIsLeftAlone(t *testing.T) {
 	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
 		a, b, c := lan.Host("a"), lan.Host("b"), lan.Host("c")
 		na, nb, nc := a.Join(seeded("A")), b.Join(seeded("B", "a:7000")), c.Join(seeded("C", "a:7000"))
-		time.Sleep(2 * time.Second)
-		if err := tcpnettest.Meshed(na, nb, nc); err != nil {
-			t.Fatal(err)
-		}
+		meshedAfter(t, 2*time.Second, na, nb, nc)
 		lan.Cut(b, c) // so that c does not hear of b's end
 		before := a.Stats().Dials
 		nb.Close()
@@ -158,10 +168,7 @@ func TestTwinsGoodbyeIsForgottenWhenTheOtherCalls(t *testing.T) {
 			twin.Close()
 		}
 		a.SetUp("eth0", true)
-		time.Sleep(15 * time.Second)
-		if err := tcpnettest.Meshed(na, nb); err != nil {
-			t.Error(err)
-		}
+		meshedAfter(t, 15*time.Second, na, nb)
 	})
 }
 
@@ -173,17 +180,11 @@ func TestOneOfTwoTwinsLeaves(t *testing.T) {
 		time.Sleep(time.Second)
 		lan.Cut(a, b)
 		twin := c.Join(tcpnet.Config{ID: "B"})
-		time.Sleep(time.Minute)
-		if err := tcpnettest.Meshed(na, twin); err != nil {
-			t.Fatal(err)
-		}
+		meshedAfter(t, time.Minute, na, twin)
 		lan.Heal()
 		time.Sleep(40 * time.Second) // b tries, and is turned away
 		twin.Close()
-		time.Sleep(3 * time.Second)
-		if err := tcpnettest.Meshed(na, nb); err != nil {
-			t.Error(err)
-		}
+		meshedAfter(t, 3*time.Second, na, nb)
 	})
 }
 
@@ -228,17 +229,11 @@ func TestTwinInTheProcessLeaves(t *testing.T) {
 		a.SetUp("eth0", false)
 		time.Sleep(15 * time.Second)
 		twin := a.Join(tcpnet.Config{ID: "B"})
-		time.Sleep(time.Second)
-		if err := tcpnettest.Meshed(na, twin); err != nil {
-			t.Fatal(err)
-		}
+		meshedAfter(t, time.Second, na, twin)
 		a.SetUp("eth0", true)
 		time.Sleep(100 * time.Millisecond)
 		twin.Close()
-		time.Sleep(5 * time.Second)
-		if err := tcpnettest.Meshed(na, nb); err != nil {
-			t.Error(err)
-		}
+		meshedAfter(t, 5*time.Second, na, nb)
 	})
 }
 
@@ -260,10 +255,7 @@ func TestTwinsHaveCrossed(t *testing.T) {
 		lan.Heal()
 		time.Sleep(900 * time.Millisecond)
 		twinA.Close()
-		time.Sleep(15 * time.Second)
-		if err := tcpnettest.Meshed(na, nb); err != nil {
-			t.Error(err)
-		}
+		meshedAfter(t, 15*time.Second, na, nb)
 	})
 }
 
@@ -298,19 +290,13 @@ func TestPeerMovesAgain(t *testing.T) {
 		for _, h := range hosts {
 			nodes = append(nodes, h.Join(cfg))
 		}
-		time.Sleep(10 * time.Second)
-		if err := tcpnettest.Meshed(nodes...); err != nil {
-			t.Fatal(err)
-		}
+		meshedAfter(t, 10*time.Second, nodes...)
 		mover := hosts[3]
 		lan.Set(mover, hosts[2], tcpnettest.DropDials)
 		mover.Renumber("eth0")
 		time.Sleep(11 * time.Second) // the last peer has noticed, and asked
 		mover.Renumber("eth0")
-		time.Sleep(time.Minute)
-		if err := tcpnettest.Meshed(nodes...); err != nil {
-			t.Error(err)
-		}
+		meshedAfter(t, time.Minute, nodes...)
 	})
 }
 
@@ -325,10 +311,7 @@ func TestPeerComesBackTwice(t *testing.T) {
 		cfg.ID = "C"
 		nc := c.Join(cfg)
 		for range 3 {
-			time.Sleep(time.Minute)
-			if err := tcpnettest.Meshed(na, nb, nc); err != nil {
-				t.Fatal(err)
-			}
+			meshedAfter(t, time.Minute, na, nb, nc)
 			nc.Shutdown(t.Context())
 			time.Sleep(500 * time.Millisecond)
 			nc = c.Join(cfg)
@@ -396,18 +379,12 @@ func TestTwinOfALostPeerLeaves(t *testing.T) {
 				lan.Cut(a, b)
 				time.Sleep(10 * time.Second)
 				twinA, twinB := b.Join(tcpnet.Config{ID: "A"}), a.Join(tcpnet.Config{ID: "B"})
-				time.Sleep(10 * time.Second)
-				if err := tcpnettest.Meshed(na, twinB); err != nil {
-					t.Fatal(err)
-				}
+				meshedAfter(t, 10*time.Second, na, twinB)
 				twinA.Shutdown(t.Context())
 				twinB.Shutdown(t.Context())
 				time.Sleep(tc.away)
 				lan.Heal()
-				time.Sleep(tc.again)
-				if err := tcpnettest.Meshed(na, nb); err != nil {
-					t.Error(err)
-				}
+				meshedAfter(t, tc.again, na, nb)
 			})
 		})
 	}
@@ -422,20 +399,14 @@ func TestPeerThatMovedAndLeft(t *testing.T) {
 			tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
 				a, b, c := lan.Host("a"), lan.Host("b"), lan.Host("c")
 				na, nb, nc := a.Join(seeded("A")), b.Join(seeded("B", "a:7000")), c.Join(seeded("C", "a:7000"))
-				time.Sleep(2 * time.Second)
-				if err := tcpnettest.Meshed(na, nb, nc); err != nil {
-					t.Fatal(err)
-				}
+				meshedAfter(t, 2*time.Second, na, nb, nc)
 				b.SetUp("eth0", false)
 				nb.Close()
 				b.Renumber("eth0")
 				time.Sleep(time.Minute)
 				b.SetUp("eth0", true)
 				nb = b.Join(seeded("B", "a:7000"))
-				time.Sleep(stay)
-				if err := tcpnettest.Meshed(na, nb, nc); err != nil {
-					t.Fatal(err)
-				}
+				meshedAfter(t, stay, na, nb, nc)
 				lan.Cut(b, c) // so that c does not hear of b's end
 				nb.Close()
 				time.Sleep(time.Minute)
@@ -444,9 +415,7 @@ func TestPeerThatMovedAndLeft(t *testing.T) {
 				}
 				dials := func(most int) {
 					t.Helper()
-					before := a.Stats().Dials
-					time.Sleep(time.Hour)
-					if n := a.Stats().Dials - before; n > most {
+					if n := dialsIn(a, time.Hour); n > most {
 						t.Errorf("%d dials of one who has left in an hour, at most %d wanted", n, most)
 					}
 				}
@@ -464,16 +433,11 @@ func TestPeerThatMovedAndLeft(t *testing.T) {
 func TestLateWordOfOneThatLeft(t *testing.T) {
 	check := func(t *testing.T, lan *tcpnettest.LAN, a, b, c *tcpnettest.Host, na, nb, nc *tcpnet.Node) {
 		t.Helper()
-		time.Sleep(time.Minute)
-		if err := tcpnettest.Meshed(na, nb, nc); err != nil {
-			t.Fatal(err)
-		}
+		meshedAfter(t, time.Minute, na, nb, nc)
 		lan.Cut(b, c)
 		nb.Close()
 		time.Sleep(2 * time.Hour)
-		before := a.Stats().Dials
-		time.Sleep(time.Hour)
-		if n := a.Stats().Dials - before; n > 0 {
+		if n := dialsIn(a, time.Hour); n > 0 {
 			t.Errorf("%d dials in the third hour", n)
 		}
 	}
@@ -526,9 +490,7 @@ func TestBothTwinsLeave(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		nb.Close()
 		time.Sleep(2 * time.Hour)
-		before := a.Stats().Dials
-		time.Sleep(time.Hour)
-		if n := a.Stats().Dials - before; n > 0 {
+		if n := dialsIn(a, time.Hour); n > 0 {
 			t.Errorf("%d dials of two who have left, in the third hour", n)
 		}
 	})

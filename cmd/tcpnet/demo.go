@@ -41,8 +41,7 @@ Exit codes:
 			&cli.DurationFlag{Name: "for", Value: 10 * time.Second, Usage: "how long, as `DURATION`", Validator: positive[time.Duration]},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "log all that happens on standard error"},
 		},
-		HideHelpCommand: true,
-		OnUsageError:    wrongUsage,
+		OnUsageError: wrongUsage,
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {
 				return err

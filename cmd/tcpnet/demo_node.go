@@ -32,8 +32,7 @@ func newDemoNode() *cli.Command {
 			&cli.Int64Flag{Name: "start"},
 			&cli.BoolFlag{Name: "verbose"},
 		},
-		HideHelpCommand: true,
-		OnUsageError:    wrongUsage,
+		OnUsageError: wrongUsage,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			name, err := oneArgument(cmd, "NAME")
 			if err != nil {

@@ -27,8 +27,6 @@ func newJoin() *cli.Command {
 		Name:      "join",
 		Usage:     "join a cluster: netcat for all who share a name",
 		ArgsUsage: "NAME",
-		// "help" and "h" are names like any other.
-		HideHelpCommand: true,
 		Description: `Lines from standard input go to every peer. What peers send is printed line by
 line on standard output, whole lines at a time. Who comes and who goes is said
 on standard error:

@@ -28,8 +28,7 @@ the new one alone.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write it to a new `FILE` that only you can read"},
 		},
-		HideHelpCommand: true,
-		OnUsageError:    wrongUsage,
+		OnUsageError: wrongUsage,
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {
 				return err

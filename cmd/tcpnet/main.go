@@ -45,6 +45,7 @@ Exit codes:
 		Version:               version(),
 		EnableShellCompletion: true,
 		Commands:              []*cli.Command{newDemo(), newDemoNode(), newJoin(), newKeygen(), newVersion(), newHelp()},
+		HideHelpCommand:       true, // for the verbs as well: a cluster may be called "help"
 		OnUsageError:          wrongUsage,
 		ExitErrHandler:        func(context.Context, *cli.Command, error) {}, // exitCode does that
 		Action: func(_ context.Context, cmd *cli.Command) error {

@@ -27,12 +27,11 @@ func wrongUsage(_ context.Context, cmd *cli.Command, err error, _ bool) error {
 // newHelp returns the verb that the library has as well, but without wrongUsage.
 func newHelp() *cli.Command {
 	return &cli.Command{
-		Name:            "help",
-		Aliases:         []string{"h"},
-		Usage:           "show help, also for one command",
-		ArgsUsage:       "[command]",
-		HideHelpCommand: true,
-		OnUsageError:    wrongUsage,
+		Name:         "help",
+		Aliases:      []string{"h"},
+		Usage:        "show help, also for one command",
+		ArgsUsage:    "[command]",
+		OnUsageError: wrongUsage,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if name := cmd.Args().First(); name != "" {
 				return cli.ShowCommandHelp(ctx, cmd.Root(), name)

@@ -18,8 +18,7 @@ known, the version of Go, and the system.
 
 Example:
    tcpnet version`,
-		HideHelpCommand: true,
-		OnUsageError:    wrongUsage,
+		OnUsageError: wrongUsage,
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if err := noArguments(cmd); err != nil {
 				return err

@@ -116,7 +116,7 @@ func (c *core) networkChanged(now time.Time, gone func(netip.Addr) bool) {
 		}
 	}
 	for _, p := range c.everyone() {
-		if p.sess == nil && !p.hasLeft(now) && !p.dial.dialing && len(p.addrs) > 0 {
+		if p.missing(now) && !p.dial.dialing {
 			p.dial.reset()
 			c.plan(now, &p.dial, c.about(100*time.Millisecond), false)
 		}

@@ -121,14 +121,17 @@ func (c *core) toggle(now time.Time, p *peer, in bool) {
 	c.toggled = now
 }
 
+// complete reports whether there is a link with everybody who is known.
+func (c *core) complete() bool { return len(c.peers) < int(c.digest.Count) } // which counts this node
+
 // retryMissing brings the attempts at all that are missed forward: one who was
 // missed has come back, perhaps not alone.
 func (c *core) retryMissing(now time.Time) {
-	if len(c.peers) < int(c.digest.Count) { // all are linked
+	if c.complete() {
 		return
 	}
 	for _, p := range c.peers {
-		if p.sess == nil && p.met && !p.hasLeft(now) && !p.dial.dialing && len(p.addrs) > 0 {
+		if p.met && p.missing(now) && !p.dial.dialing {
 			p.dial.tries = 0
 			c.plan(now, &p.dial, 0, false) // not more than once a second
 		}
@@ -163,7 +166,7 @@ func (c *core) wanted(now time.Time, p *peer) {
 			c.plan(now, &s.dial, c.about(retryFirst), true)
 		}
 	}
-	if !p.hasLeft(now) && !p.dial.dialing && p.dial.due.IsZero() && len(p.addrs) > 0 {
+	if p.missing(now) && !p.dial.dialing && p.dial.due.IsZero() {
 		c.plan(now, &p.dial, c.about(min(retryFirst<<min(p.flaps, 10), retryCap)), true)
 	}
 }
@@ -183,11 +186,11 @@ func (c *core) rejected(now time.Time, id link.LinkID, m link.Reject) {
 	if m.Code == link.CodeDuplicateID || m.Code == link.CodeRefused {
 		c.fx.reject(Rejection{Peer: peerInfo(s), Err: s.peer.lastErr})
 	}
-	if s.adopted && m.Code == link.CodeLeaving { // before it had COMMIT
-		c.goodbye(now, id, link.Goodbye{Code: link.CodeClosed})
-		return
-	}
 	if s.adopted { // the other side would not have it after all
+		if m.Code == link.CodeLeaving { // it had not got COMMIT, or would say GOODBYE
+			c.goodbye(now, id, link.Goodbye{Code: link.CodeClosed})
+			return
+		}
 		p := s.peer
 		c.fx.end(id)
 		c.closed(now, id, ErrReset)

@@ -66,6 +66,12 @@ func (p *peer) hasLeft(now time.Time) bool {
 	return !slices.ContainsFunc(p.losses, func(l loss) bool { return !l.old(now) })
 }
 
+// missing reports whether p is to be looked for: there is no link with it, it has not
+// left, and it is known where it may be.
+func (p *peer) missing(now time.Time) bool {
+	return p.sess == nil && len(p.addrs) > 0 && !p.hasLeft(now)
+}
+
 // A loss is the end, without a goodbye, of a link with a node that may be still where it
 // was.
 type loss struct {
@@ -105,7 +111,7 @@ func (p *peer) regain(s *session) {
 // those of bridges for containers are.
 func on(a, b []netip.AddrPort) bool {
 	return len(b) > 0 && slices.ContainsFunc(a, func(x netip.AddrPort) bool {
-		return x.Addr().WithZone("") == b[0].Addr().WithZone("")
+		return zoneless(x).Addr() == zoneless(b[0]).Addr()
 	})
 }
 
@@ -113,9 +119,7 @@ func on(a, b []netip.AddrPort) bool {
 // same link-local address may be told of over any link.
 func meet(a, b []netip.AddrPort) bool {
 	return slices.ContainsFunc(a, func(x netip.AddrPort) bool {
-		return slices.ContainsFunc(b, func(y netip.AddrPort) bool {
-			return x.Port() == y.Port() && x.Addr().WithZone("") == y.Addr().WithZone("")
-		})
+		return slices.ContainsFunc(b, func(y netip.AddrPort) bool { return zoneless(x) == zoneless(y) })
 	})
 }
 

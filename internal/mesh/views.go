@@ -105,12 +105,12 @@ func (c *core) gotAsk(now time.Time, id link.LinkID) {
 // and whoever asks may have nobody in common. Only what was seen first-hand is passed
 // on, and not what is not so any more.
 func (c *core) hearsay(now time.Time, to *session) (entries []link.Entry) {
-	if c.digest.Count > uint32(len(c.peers)) || now.Before(c.toggled.Add(askAfter)) {
+	if c.complete() || now.Before(c.toggled.Add(askAfter)) {
 		return nil // nobody is missed, or the links are still being made
 	}
 	missed := make(map[link.ID]*peer)
 	for _, p := range c.peers {
-		if p.sess == nil && !p.hasLeft(now) && len(p.addrs) > 0 {
+		if p.missing(now) {
 			missed[p.id] = p
 		}
 	}
@@ -138,7 +138,7 @@ func (c *core) hearsay(now time.Time, to *session) (entries []link.Entry) {
 func tellable(addrs []netip.AddrPort, to netip.Addr) (out []netip.AddrPort) {
 	for _, a := range addrs {
 		if !a.Addr().IsLoopback() || to.IsLoopback() {
-			out = append(out, netip.AddrPortFrom(a.Addr().WithZone(""), a.Port()))
+			out = append(out, zoneless(a))
 		}
 	}
 	return out
@@ -228,6 +228,11 @@ func (c *core) alien(addrs []netip.AddrPort) bool {
 		}
 	}
 	return len(addrs) > 0
+}
+
+// zoneless returns an address as it is on every link.
+func zoneless(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().WithZone(""), a.Port())
 }
 
 // receivable returns the addresses that mean something here: link-local ones get
