@@ -57,7 +57,7 @@ type Candidate struct {
 	Addrs  []netip.AddrPort `json:"addrs"`
 	Source string           `json:"source"`          // who told of it: "mdns", "peer …", …
 	Met    bool             `json:"met"`             // it was a peer once
-	Left   bool             `json:"left"`            // it said goodbye
+	Left   bool             `json:"left"`            // it said goodbye; false while another with its ID, lost less than an hour ago, is looked for
 	Found  time.Time        `json:"found"`           // when it was last told of
 	Tries  int              `json:"tries"`           // attempts in a row that failed
 	Next   time.Time        `json:"next,omitzero"`   // when it is tried next

@@ -382,6 +382,13 @@ func TestTwinOfALostPeerLeaves(t *testing.T) {
 				meshedAfter(t, 10*time.Second, na, twinB)
 				twinA.Shutdown(t.Context())
 				twinB.Shutdown(t.Context())
+				time.Sleep(time.Second)
+				if n := na.Stats().Missing; n != 1 {
+					t.Errorf("%d nodes are missing, and one is dialled", n)
+				}
+				if all := na.Status().Candidates; len(all) != 1 || all[0].Left {
+					t.Errorf("candidates, one of which is dialled: %+v", all)
+				}
 				time.Sleep(tc.away)
 				lan.Heal()
 				meshedAfter(t, tc.again, na, nb)
@@ -410,9 +417,6 @@ func TestPeerThatMovedAndLeft(t *testing.T) {
 				lan.Cut(b, c) // so that c does not hear of b's end
 				nb.Close()
 				time.Sleep(time.Minute)
-				if left := na.Status().Candidates; len(left) != 1 || !left[0].Left {
-					t.Errorf("a does not take b to have left: %+v", left)
-				}
 				dials := func(most int) {
 					t.Helper()
 					if n := dialsIn(a, time.Hour); n > most {
@@ -421,6 +425,9 @@ func TestPeerThatMovedAndLeft(t *testing.T) {
 				}
 				if stay < time.Hour {
 					dials(3600 / 15 * 3) // every 15 s in the end, with three sockets
+				}
+				if left := na.Status().Candidates; len(left) != 1 || !left[0].Left {
+					t.Errorf("a does not take b to have left: %+v", left)
 				}
 				dials(3)
 			})

@@ -89,8 +89,9 @@ func (m *Mesh) Stats() Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	st.Dialing = m.core.dialing
+	now := time.Now()
 	for _, p := range m.core.peers {
-		if p.sess == nil && !p.left {
+		if p.sess == nil && !p.hasLeft(now) {
 			st.Missing++
 		}
 	}

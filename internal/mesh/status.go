@@ -53,7 +53,7 @@ type SeedStatus struct {
 func (m *Mesh) Status() Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c := m.core
+	c, now := m.core, time.Now()
 	st := Status{Strangers: m.log.strangers(), Pending: m.gate.pending(), Dialing: c.dialing}
 	var mine []link.ID
 	for _, p := range c.everyone() {
@@ -65,7 +65,7 @@ func (m *Mesh) Status() Status {
 		s := p.sess
 		if s == nil {
 			st.Missing = append(st.Missing, MissingStatus{
-				ID: p.id, Addrs: slices.Clone(p.addrs), Source: p.source, Met: p.met || p.remembered, Left: p.left,
+				ID: p.id, Addrs: slices.Clone(p.addrs), Source: p.source, Met: p.met || p.remembered, Left: p.hasLeft(now),
 				Found: p.found, Next: p.dial.due, Tries: p.dial.tries, Err: p.lastErr,
 			})
 			continue
