@@ -116,6 +116,14 @@ func (in *instance) on(index int) bool {
 	return slices.ContainsFunc(in.ptrs, func(p pointer) bool { return p.index == index })
 }
 
+// ages reports whether more than half of the life of the instance's record on an
+// interface is over.
+func (in *instance) ages(now time.Time, index int) bool {
+	return slices.ContainsFunc(in.ptrs, func(p pointer) bool {
+		return p.index == index && !p.short && p.expires().Sub(now) <= p.ttl/2
+	})
+}
+
 // handle takes a response that came in from src by an interface. tracked says
 // which service types are of interest, own which instances are not: our own.
 // Each instance that the message speaks of is returned once.
@@ -425,11 +433,15 @@ func (c *cache) known(service string) (n int) {
 
 // answers returns the PTR records of a service type that are known on an
 // interface with more than half of their life ahead (RFC 6762, 7.1), and those of
-// the instances that are connected. Those that came with the short life of a legacy
-// reply (6.7) are not worth listing.
+// the instances that are connected, unless it is time to have them renewed: listed,
+// they would not be answered, and go out of all caches at once. Those that came with
+// the short life of a legacy reply (6.7) are not worth listing.
 func (c *cache) answers(now time.Time, service string, index int, connected []string) []record {
 	var rs []record
 	for _, label := range connected {
+		if in := c.instances[fold(label+"."+service)]; in != nil && in.ages(now, index) {
+			continue
+		}
 		rs = append(rs, record{
 			name: service, typ: dnsmessage.TypePTR, ttl: otherTTL, target: label + "." + service,
 		})

@@ -276,6 +276,13 @@ func (e *engine) join(s *session) {
 	e.mention.Store(newMention(e.names()))
 	e.responder.add(now, n)
 	v.querier.restart(now, v.links(), func(int) bool { return false })
+	if len(v.sessions) > 1 {
+		// Others may be known to those that were here before by their
+		// connections alone.
+		for _, l := range v.links() {
+			v.querier.refresh(now, l.index)
+		}
+	}
 	first := e.responder.advance(now)
 	used := e.used()
 	if len(e.sessions) == 1 {
@@ -514,7 +521,7 @@ func (e *engine) answer(now time.Time, l link, src netip.Addr, a arrival, m *mes
 		}
 		v := e.services[c.in.service]
 		if !c.in.resolved() {
-			v.querier.ask(now, c.in.key)
+			v.querier.ask(now, c.in.key, maxAsks)
 			continue
 		}
 		v.querier.answered(c.in.key)
@@ -579,7 +586,8 @@ func (e *engine) reconfirm(s *session, id string) {
 	key := fold(instanceLabel(id) + "." + s.node.service)
 	s.report.doubt(key)
 	if e.cache.doubt(now, key) || e.cache.instances[key] == nil {
-		v.querier.ask(now, key)
+		e.recent.clear() // the answer may be what was heard a moment ago
+		v.querier.ask(now, key, maxInstances)
 	}
 }
 

@@ -2,6 +2,7 @@ package mdns
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"example.com/tcpnet/discovery"
+	"golang.org/x/net/dns/dnsmessage"
 )
 
 // A lan is one Ethernet in memory. Delivery takes a moment, and a packet may be
@@ -64,10 +66,12 @@ func (b *box) interfaces(host byte) []Interface {
 }
 
 // renumber gives the box another address.
-func (b *box) renumber(host byte, resumed bool) {
+func (b *box) renumber(host byte, resumed bool) { b.setInterfaces(b.interfaces(host), resumed) }
+
+func (b *box) setInterfaces(ifs []Interface, resumed bool) {
 	b.lan.mu.Lock()
-	b.ifs = b.interfaces(host)
-	ifs, watch := b.ifs, slices.Clone(b.watch)
+	b.ifs = ifs
+	watch := slices.Clone(b.watch)
 	b.lan.mu.Unlock()
 	for _, f := range watch {
 		f(ifs, resumed)
@@ -195,8 +199,14 @@ func (l *lan) join(t *testing.T, n int) *member {
 
 func (m *member) start() {
 	m.t.Helper()
+	m.startAs(m.sink)
+}
+
+// startAs starts the member with a sink that hands on to its own.
+func (m *member) startAs(to discovery.Sink) {
+	m.t.Helper()
 	s, err := New(Options{Network: m.box}).Start(m.t.Context(),
-		discovery.Self{Cluster: "any name", ID: m.id, Port: 7000}, m.sink)
+		discovery.Self{Cluster: "any name", ID: m.id, Port: 7000}, to)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -645,6 +655,193 @@ func TestForgedPackets(t *testing.T) {
 		time.Sleep(time.Second)
 		if cs := ms[0].candidates("BAD0"); len(cs) != 1 {
 			t.Errorf("not told of one that is of this link: %+v", cs)
+		}
+	})
+}
+
+// connectedSink is the sink of a node that is connected with others.
+type connectedSink struct {
+	*sink
+	peers func() map[string]netip.Addr
+}
+
+func (c connectedSink) Connected() map[string]netip.Addr { return c.peers() }
+
+// connected makes members that are connected with each other a moment after they
+// have started, one every pause.
+func (l *lan) connected(t *testing.T, n int, pause time.Duration) (ms []*member) {
+	t.Helper()
+	peers := map[string]netip.Addr{} // guarded by l.mu
+	for i := range n {
+		m := &member{sink: newSink(), t: t, id: fmt.Sprintf("%04X", i+1), box: l.newBox(byte(i + 1))}
+		time.AfterFunc(time.Millisecond, func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			peers[m.id] = m.box.ifs[1].Prefixes[0].Addr()
+		})
+		m.startAs(connectedSink{m.sink, func() map[string]netip.Addr {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			all := maps.Clone(peers)
+			delete(all, m.id)
+			return all
+		}})
+		ms = append(ms, m)
+		time.Sleep(pause)
+	}
+	return ms
+}
+
+// Nodes that are connected need no answers from each other, but their records have to
+// be renewed: they once went out of all caches after an hour and a quarter, and before
+// that everybody asked for each of them in vain.
+func TestIdleTrafficOfConnected(t *testing.T) {
+	for _, pause := range []time.Duration{0, time.Second, time.Minute} {
+		t.Run(pause.String(), func(t *testing.T) {
+			inLAN(t, 0, func(l *lan, _ []*member) {
+				ms := l.connected(t, 50, pause)
+				for hour := range 3 {
+					l.traffic()
+					time.Sleep(time.Hour)
+					p := l.traffic()
+					t.Logf("hour %d: %.1f packets a minute", hour, float64(p)/60)
+					if p > 9*60 {
+						t.Errorf("%d packets in hour %d", p, hour)
+					}
+				}
+				if n := known(engines.slots[ms[0].box].engine, ms[0].service()); n != 49 {
+					t.Errorf("the first knows %d", n)
+				}
+				// A second node of a process hears of all at once, also of those that
+				// have not heard of it.
+				l.mu.Lock()
+				l.boxes = slices.DeleteFunc(l.boxes, func(b *box) bool { return b == ms[1].box })
+				l.mu.Unlock()
+				last := ms[len(ms)-1]
+				second := &member{sink: newSink(), t: t, id: "AAAA", box: last.box}
+				second.start()
+				time.Sleep(2 * time.Second)
+				for _, m := range ms {
+					if len(second.candidates(m.id)) == 0 && m != ms[1] {
+						t.Errorf("a second node of %s's process is not told of %s", last.id, m.id)
+					}
+				}
+				for _, m := range append(ms, second) {
+					m.close()
+				}
+			})
+		})
+	}
+}
+
+// What was known before an address changed, or the machine slept, may be out of date,
+// and is asked for as if it were not known: also where there are many, and where the
+// address was gone for a while.
+func TestAskAnew(t *testing.T) {
+	for name, tc := range map[string]struct {
+		others int
+		gap    bool
+	}{"few": {8, false}, "many": {12, false}, "few, and a gap": {8, true}, "many, and a gap": {12, true}} {
+		t.Run(name, func(t *testing.T) {
+			inLAN(t, tc.others, func(l *lan, ms []*member) {
+				time.Sleep(time.Minute)
+				asleep := true // guarded by l.mu
+				a, b := ms[0], ms[1]
+				l.mu.Lock()
+				l.lose = func() bool { return asleep }
+				l.mu.Unlock()
+				if tc.gap {
+					none := a.box.interfaces(1)
+					none[1].Prefixes = nil
+					a.box.setInterfaces(none, false)
+				}
+				// Meanwhile another has started again, with another port.
+				b.session.Close()
+				s, err := New(Options{Network: b.box}).Start(t.Context(), discovery.Self{Cluster: "any name", ID: b.id, Port: 7777}, b.sink)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.session = s
+				time.Sleep(20 * time.Second)
+				l.mu.Lock()
+				asleep = false
+				l.mu.Unlock()
+				a.box.setInterfaces(a.box.interfaces(1), !tc.gap)
+				time.Sleep(time.Second)
+				cs := a.candidates(b.id)
+				if last := cs[len(cs)-1]; last.Addrs[0].Port() != 7777 {
+					t.Errorf("told last of %v", last)
+				}
+			})
+		})
+	}
+}
+
+// Whoever has asked for an instance together with others does not ask again together
+// with them.
+func TestAsksAreSpread(t *testing.T) {
+	inLAN(t, 50, func(l *lan, ms []*member) {
+		time.Sleep(20 * time.Minute)
+		l.mu.Lock()
+		l.boxes = l.boxes[1:] // is gone
+		l.mu.Unlock()
+		l.traffic()
+		for _, m := range ms[1:] {
+			m.session.(discovery.Reconfirmer).Reconfirm(ms[0].id)
+		}
+		time.Sleep(5 * time.Second)
+		if p := l.traffic(); p > 6 {
+			t.Errorf("%d packets for one that is gone", p)
+		}
+
+		// A stranger names a hundred instances that do not exist.
+		m := &message{response: true}
+		for i := range 100 {
+			m.records = append(m.records, record{
+				name: ms[0].service(), typ: dnsmessage.TypePTR, ttl: otherTTL, target: fmt.Sprintf("BAD%03X.%s", i, ms[0].service()),
+			})
+		}
+		b, err := build(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range ms[1:] {
+			m.box.ports[0].in <- Packet{Data: b, Src: peer, Index: 2, Multicast: true}
+		}
+		time.Sleep(10 * time.Second)
+		if p := l.traffic(); p > 300 {
+			t.Errorf("%d packets because of a stranger's one", p)
+		}
+	})
+}
+
+// One that was doubted, and heard a moment before, is there if it answers again; and
+// so is each of many that are doubted at once.
+func TestDoubtsAreAnswered(t *testing.T) {
+	inLAN(t, 3, func(l *lan, ms []*member) {
+		b := l.newBox(50)
+		all := slices.Clone(ms[1:2])
+		for i := range 200 {
+			m := &member{sink: newSink(), t: t, id: fmt.Sprintf("AA%02X", i), box: b}
+			m.start()
+			defer m.close()
+			all = append(all, m)
+		}
+		time.Sleep(20 * time.Minute)
+		e := engines.slots[ms[0].box].engine
+		before := known(e, ms[0].service())
+		ms[2].session.(discovery.Reconfirmer).Reconfirm(ms[1].id)
+		time.Sleep(3 * time.Second)
+		told := len(ms[0].candidates(ms[1].id))
+		for _, m := range all {
+			ms[0].session.(discovery.Reconfirmer).Reconfirm(m.id)
+		}
+		time.Sleep(20 * time.Second)
+		if n := len(ms[0].candidates(ms[1].id)) - told; n != 1 {
+			t.Errorf("told %d times of one that has answered", n)
+		}
+		if n := known(e, ms[0].service()); n != before {
+			t.Errorf("%d of %d are known", n, before)
 		}
 	})
 }

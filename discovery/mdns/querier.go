@@ -39,7 +39,9 @@ const (
 	// An instance that is in doubt or of which too little is known is asked
 	// for this often (RFC 6762, 10.4 asks for two or more).
 	instanceAsks = 2
-	// maxAsks bounds the instances asked for at a time.
+	// maxAsks bounds the instances asked for at a time because a stranger has
+	// named them. Those in doubt have as much room as the cache: unasked, they
+	// would be dropped.
 	maxAsks = 128
 )
 
@@ -100,12 +102,11 @@ func (q *querier) restart(now time.Time, links []link, changed func(index int) b
 		if a != nil && !changed(l.index) {
 			continue
 		}
-		fresh := &asking{due: due}
+		fresh := &asking{due: due, anew: changed(l.index)}
 		if l.v6 && slices.Contains(links, link{l.index, false}) {
 			// Most of the answers come by IPv4.
 			fresh.due = due.Add(firstInterval)
 		}
-		fresh.anew = a != nil
 		if a != nil && !a.last.IsZero() {
 			// Interfaces may come and go quickly.
 			fresh.last = a.last
@@ -117,10 +118,11 @@ func (q *querier) restart(now time.Time, links []link, changed func(index int) b
 	}
 }
 
-// refresh asks soon on an interface, because records are about to expire.
+// refresh asks soon on an interface, because records are about to expire, or another
+// node has use for them.
 func (q *querier) refresh(now time.Time, index int) {
 	for l, a := range inOrder(q.links, link.compare) {
-		if t := now.Add(time.Duration(q.random() * float64(firstSpread))); l.index == index && t.Before(a.due) {
+		if t := now.Add(time.Duration(q.random() * float64(firstSpread))); l.index == index && a.round > 0 && t.Before(a.due) {
 			if earliest := a.last.Add(firstInterval); t.Before(earliest) {
 				t = earliest
 			}
@@ -137,9 +139,9 @@ func (q *querier) interval(n int) time.Duration {
 	return min(time.Duration(float64(firstInterval<<n)*q.stretch), maxInterval)
 }
 
-// ask asks for an instance after a short delay.
-func (q *querier) ask(now time.Time, key string) {
-	if q.asks[key] != nil || len(q.asks) >= maxAsks {
+// ask asks for an instance after a short delay, if fewer than most are asked for.
+func (q *querier) ask(now time.Time, key string, most int) {
+	if q.asks[key] != nil || len(q.asks) >= most {
 		return
 	}
 	q.asks[key] = &ask{left: instanceAsks, due: now.Add(firstDelay + time.Duration(q.random()*float64(firstSpread)))}
@@ -205,7 +207,8 @@ func (q *querier) asked(now time.Time, key string, a *ask) {
 	if a.left--; a.left == 0 {
 		delete(q.asks, key)
 	}
-	a.due = now.Add(firstInterval)
+	// Those who have heard it do not ask together with us the next time.
+	a.due = now.Add(firstInterval + time.Duration(q.random()*float64(firstSpread)))
 }
 
 // advance returns the questions that are due. known is how many instances are
@@ -247,7 +250,11 @@ func (q *querier) advance(now time.Time, known int, answers func(index int) []re
 				out = append(out, transmission{link: l, payload: b, kind: packetOneShot, oneShot: true})
 			}
 		} else {
-			for _, b := range packQuery(ptr, answers(l.index)) {
+			var known []record
+			if !a.anew {
+				known = answers(l.index)
+			}
+			for _, b := range packQuery(ptr, known) {
 				out = append(out, transmission{link: l, payload: b, kind: packetQuery})
 			}
 		}

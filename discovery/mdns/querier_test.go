@@ -267,8 +267,8 @@ func TestAskForInstance(t *testing.T) {
 		a := newAsker(t, eth4)
 		a.run(time.Hour)
 		a.start, a.sent = a.now, nil
-		a.q.ask(a.now, "cd."+chat)
-		a.q.ask(a.now, "cd."+chat)
+		a.q.ask(a.now, "cd."+chat, maxAsks)
+		a.q.ask(a.now, "cd."+chat, maxAsks)
 		return a
 	}
 	a := setup()
@@ -291,7 +291,7 @@ func TestAskForInstance(t *testing.T) {
 		t.Errorf("asked %d times besides another", len(a.sent))
 	}
 	for i := range 10 * maxAsks {
-		a.q.ask(a.now, fmt.Sprintf("%032x.%s", i, chat))
+		a.q.ask(a.now, fmt.Sprintf("%032x.%s", i, chat), maxAsks)
 	}
 	if len(a.q.asks) > maxAsks {
 		t.Errorf("%d instances asked for at a time", len(a.q.asks))
