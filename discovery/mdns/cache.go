@@ -14,8 +14,10 @@ const (
 	// one sender can fill: all nodes of a machine may share an address.
 	maxInstances = 1024
 	maxPerSource = 512
-	// maxAddrs bounds the addresses of an instance, and so of a candidate.
-	maxAddrs = 8
+	// maxAddrs bounds the addresses of an instance on an interface, and those of a
+	// candidate, and maxAllAddrs those of an instance.
+	maxAddrs    = 8
+	maxAllAddrs = 64
 	// maxTTL is the longest time that a record is believed, whatever it
 	// says: an hour and a quarter, as RFC 6762, 10 recommends at most.
 	maxTTL = 4500
@@ -132,14 +134,10 @@ func (in *instance) ages(now time.Time, index int) bool {
 // as nodes send them.
 func (c *cache) handle(now time.Time, nm *netmap, index int, src netip.Addr, m *message, tracked, own func(string) bool) []change {
 	var changes []change
-	touch := func(in *instance) *change {
-		for i := range changes {
-			if changes[i].in == in {
-				return &changes[i]
-			}
+	touch := func(in *instance) {
+		if !slices.ContainsFunc(changes, func(ch change) bool { return ch.in == in }) {
+			changes = append(changes, change{in: in})
 		}
-		changes = append(changes, change{in: in})
-		return &changes[len(changes)-1]
 	}
 	var ptrAnswer, srvAnswer bool
 	for i := range m.records {
@@ -163,9 +161,12 @@ func (c *cache) handle(now time.Time, nm *netmap, index int, src netip.Addr, m *
 		if r.ttl == 0 {
 			// Goodbye (RFC 6762, 10.1). Waiting a second, as it asks,
 			// would help a name that two hosts share; ours are random.
-			if in != nil && r.typ != dnsmessage.TypeTXT {
+			// It counts only as an answer, and on an interface that the
+			// instance is known on: then the instance takes it for one,
+			// too, and if it is there after all, it says so.
+			if in != nil && r.section == inAnswer && r.typ != dnsmessage.TypeTXT && in.on(index) {
 				c.drop(in)
-				touch(in).gone = true
+				touch(in)
 			}
 			continue
 		}
@@ -177,8 +178,7 @@ func (c *cache) handle(now time.Time, nm *netmap, index int, src netip.Addr, m *
 				continue
 			}
 		}
-		ch := touch(in)
-		ch.gone = false
+		touch(in)
 		in.heard = now
 		in.reconfirm = time.Time{}
 		ttl := time.Duration(min(r.ttl, maxTTL)) * time.Second
@@ -200,7 +200,8 @@ func (c *cache) handle(now time.Time, nm *netmap, index int, src netip.Addr, m *
 	}
 	for i := range changes {
 		ch := &changes[i]
-		if ch.gone {
+		// It may also have made room for one that the message speaks of later.
+		if ch.gone = c.instances[ch.in.key] != ch.in; ch.gone {
 			continue
 		}
 		// An answer has the PTR record as its answer and the others as
@@ -331,10 +332,22 @@ func (in *instance) setAddrs(now time.Time, nm *netmap, index int, src netip.Add
 			}
 		}
 	}
-	if over := len(in.addrs) + len(fresh) - maxAddrs; over > 0 {
-		in.addrs = in.addrs[over:]
+	// Those of other interfaces do not make room: they would come back with the next
+	// packet, and each time it would be a change.
+	over := len(fresh) - maxAddrs
+	for _, a := range in.addrs {
+		if a.index == index {
+			over++
+		}
 	}
-	in.addrs = append(in.addrs, fresh...)
+	in.addrs = slices.DeleteFunc(in.addrs, func(a address) bool {
+		if a.index != index || over <= 0 {
+			return false
+		}
+		over--
+		return true
+	})
+	in.addrs = append(in.addrs, fresh[:min(len(fresh), maxAllAddrs-len(in.addrs))]...)
 }
 
 // doubt starts to reconfirm an instance: unless something is heard of it, it is

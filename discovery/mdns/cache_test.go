@@ -47,11 +47,13 @@ func newWorld() *world {
 }
 
 // hear gives records to the cache, from 10.0.0.9 by eth0.
-func (w *world) hear(rs ...record) []change {
+func (w *world) hear(rs ...record) []change { return w.hearBy(2, rs...) }
+
+func (w *world) hearBy(index int, rs ...record) []change {
 	for i := range rs {
 		rs[i].name = fold(rs[i].name)
 	}
-	return w.cache.handle(w.now, w.netmap, 2, w.from, &message{response: true, records: rs}, tracked, notOwn)
+	return w.cache.handle(w.now, w.netmap, index, w.from, &message{response: true, records: rs}, tracked, notOwn)
 }
 
 func (w *world) after(d time.Duration) { w.now = w.now.Add(d) }
@@ -187,6 +189,25 @@ func TestCacheGoodbye(t *testing.T) {
 	}
 }
 
+// A goodbye counts only where the one it speaks of would take it for one: it can then
+// say that it is there.
+func TestCacheGoodbyeThatIsNone(t *testing.T) {
+	w := newWorld()
+	n := neighbour("AB", "10.0.0.9")
+	w.hear(announce(n)...)
+	additional := goodbye(n)
+	for i := range additional {
+		additional[i].section = inAdditional
+	}
+	if ch := w.hear(additional...); len(ch) != 0 || len(w.cache.instances) != 1 {
+		t.Errorf("among the additional records: %+v", ch)
+	}
+	w.hear(announce(n)...)
+	if ch := w.hearBy(1, goodbye(n)...); len(ch) != 0 || len(w.cache.instances) != 1 {
+		t.Errorf("on another interface: %+v", ch)
+	}
+}
+
 // Refresh, RFC 6762, 5.2: asked for at 80, 85, 90 and 95 % of the life, with up
 // to 2 % of variation, then dropped.
 func TestCacheRefresh(t *testing.T) {
@@ -298,6 +319,52 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 	if n := len(w.cache.instances["ab."+chat].addrs); n > maxAddrs {
 		t.Errorf("%d addresses", n)
+	}
+	var ifs []Interface
+	n := testNode("AB")
+	for i := range 20 {
+		ifs = append(ifs, Interface{net.Interface{Index: i, Flags: net.FlagUp | net.FlagMulticast}, []netip.Prefix{prefix(fmt.Sprintf("10.%d.0.5/24", i))}})
+		n.addrs[i] = nil
+		for j := range maxAddrs {
+			n.addrs[i] = append(n.addrs[i], netip.AddrFrom4([4]byte{10, byte(i), 0, byte(10 + j)}))
+		}
+	}
+	w.netmap = newNetmap(ifs)
+	for i := range ifs {
+		w.hearBy(i, n.records(kindService, inAnswer, i)...)
+	}
+	if n := len(w.cache.instances["ab."+chat].addrs); n > maxAllAddrs {
+		t.Errorf("%d addresses on all interfaces", n)
+	}
+}
+
+// An instance that a message speaks of may have to make room for another that it
+// speaks of, too: then it is gone.
+func TestCacheMakesRoomWithinAMessage(t *testing.T) {
+	w := newWorld()
+	var crowd []record
+	for host, n := range map[byte]int{66: 512, 67: 511, 68: 1} {
+		for i := range n {
+			rs := announce(neighbour(fmt.Sprintf("%02X%04X", host, i)))
+			if host == 66 {
+				crowd = append(crowd, rs...)
+			}
+			w.from = netip.AddrFrom4([4]byte{10, 0, 0, host})
+			w.hear(rs...)
+		}
+	}
+	w.from = at("10.0.0.9")
+	gone := 0
+	for _, ch := range w.hear(append(crowd, announce(neighbour("AB"))...)...) {
+		if ch.gone != (w.cache.instances[ch.in.key] == nil) {
+			t.Errorf("%s: gone is %v", ch.in.label, ch.gone)
+		}
+		if ch.gone {
+			gone++
+		}
+	}
+	if gone != 1 || w.cache.instances["ab."+chat] == nil {
+		t.Errorf("%d made room for the newcomer", gone)
 	}
 }
 

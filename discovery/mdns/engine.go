@@ -22,6 +22,9 @@ const (
 	queueLength = 1024
 	// oneShotLife is how long replies to a one-shot question are waited for.
 	oneShotLife = 3 * time.Second
+	// portRetry is how often port 5353 is tried again. Another program may have ended,
+	// which nothing tells.
+	portRetry = time.Minute
 )
 
 // An engine is the loop around caches and schedules, with the sockets. Packets are
@@ -51,6 +54,7 @@ type engine struct {
 	ifs      []Interface
 	netmap   *netmap
 	port     Transport // nil if 5353 is not to be had
+	retry    time.Time // when it is tried again
 	oneShot  Transport // open while replies are expected
 	oneShots map[uint16]bool
 	closing  time.Time // of oneShot
@@ -75,7 +79,7 @@ type arrival struct {
 	oneShot bool
 }
 
-func startEngine(n Network, log *slog.Logger) (*engine, error) {
+func startEngine(n Network, log *slog.Logger) *engine {
 	rnd := rand.Float64
 	if r, ok := n.(interface{ Float64() float64 }); ok {
 		rnd = r.Float64
@@ -94,7 +98,8 @@ func startEngine(n Network, log *slog.Logger) (*engine, error) {
 	e.responder = newResponder(rnd, e.crowded)
 	ifs, err := n.Interfaces()
 	if err != nil {
-		return nil, err
+		// A sandbox may forbid it. If it is for a while, the watch brings them.
+		e.complain("mDNS cannot list the network interfaces", err)
 	}
 	e.ifs, e.netmap = ifs, newNetmap(ifs)
 	e.mention.Store(newMention(nil))
@@ -103,7 +108,7 @@ func startEngine(n Network, log *slog.Logger) (*engine, error) {
 	defer e.state.Unlock()
 	e.open()
 	go e.run()
-	return e, nil
+	return e
 }
 
 // watch begins to watch the network. It takes as long as all else that starting
@@ -194,14 +199,16 @@ func (e *engine) arm(now time.Time) {
 	}
 }
 
-// open opens port 5353.
-func (e *engine) open() {
+// open opens port 5353 and reports whether it could.
+func (e *engine) open() bool {
 	t, err := e.network.Open(Port, e.receiver(false))
 	if err != nil {
-		e.log.Warn("mDNS port not available: nodes are found by asking only", "port", Port, "err", err)
-		return
+		e.complain("mDNS port not available: nodes are found by asking only", err, "port", Port)
+		e.retry = time.Now().Add(portRetry)
+		return false
 	}
 	e.port = t
+	return true
 }
 
 // receiver returns what a transport hands its packets to. It does not block: when
@@ -347,7 +354,7 @@ func (e *engine) introduce(to, of *session, announced bool) {
 	if len(addrs) == 0 {
 		return
 	}
-	to.report.sink.Found(discovery.Candidate{ID: of.self.ID, Addrs: addrs[:min(len(addrs), maxAddrs)], Announced: announced, Source: source})
+	to.report.sink.Found(discovery.Candidate{ID: of.self.ID, Addrs: addrs, Announced: announced, Source: source})
 }
 
 // changed takes a new state of the network.
@@ -365,8 +372,8 @@ func (e *engine) changed(ifs []Interface, resumed bool) {
 			e.cache.forgetInterface(index)
 		}
 	}
-	if e.port == nil {
-		e.open()
+	if e.port == nil && e.open() {
+		resumed = true // of what was announced so far, nobody has heard
 	}
 	moved := map[*session]bool{}
 	for _, s := range e.sessions {
@@ -507,6 +514,11 @@ func (e *engine) question(now time.Time, l link, a arrival, m *message, payload 
 
 // answer takes a response of another.
 func (e *engine) answer(now time.Time, l link, src netip.Addr, a arrival, m *message) {
+	if a.oneShot {
+		// A goodbye goes to all (RFC 6762, 10.1), and so to the node that it speaks
+		// of, which may be there.
+		m.records = slices.DeleteFunc(m.records, func(r record) bool { return r.ttl == 0 })
+	}
 	if m.goodbye() {
 		e.recent.clear() // what was said before it may be said again
 	}
@@ -593,6 +605,9 @@ func (e *engine) reconfirm(s *session, id string) {
 
 // advance does all that is due.
 func (e *engine) advance(now time.Time) {
+	if e.port == nil && !now.Before(e.retry) {
+		e.changed(e.ifs, false)
+	}
 	for _, r := range e.cache.advance(now) {
 		if v := e.services[r.service]; v != nil {
 			v.querier.refresh(now, r.index)
@@ -706,6 +721,9 @@ func (e *engine) next() (t time.Time) {
 		first(s.report.next())
 	}
 	first(e.closing)
+	if e.port == nil {
+		first(e.retry)
+	}
 	return t
 }
 

@@ -1,12 +1,16 @@
 package mdns
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -33,6 +37,7 @@ type box struct {
 	watch  []func([]Interface, bool)
 	ports  []*memPort
 	denied bool // port 5353 is another's
+	blind  bool // what interfaces there are is not told
 }
 
 type memPort struct {
@@ -81,6 +86,9 @@ func (b *box) setInterfaces(ifs []Interface, resumed bool) {
 func (b *box) Interfaces() ([]Interface, error) {
 	b.lan.mu.Lock()
 	defer b.lan.mu.Unlock()
+	if b.blind {
+		return nil, errors.New("interfaces cannot be listed")
+	}
 	return b.ifs, nil
 }
 
@@ -515,6 +523,132 @@ func TestPortTaken(t *testing.T) {
 			if len(o.candidates(m.id)) == 0 {
 				t.Errorf("%s did not find it once the port was free", o.id)
 			}
+		}
+	})
+}
+
+// Once the other program has ended, the port is taken without a change of the network,
+// and everybody hears of the node. Until then nobody is bothered.
+func TestPortFreed(t *testing.T) {
+	inLAN(t, 3, func(l *lan, ms []*member) {
+		b := l.newBox(9)
+		b.denied = true
+		var log bytes.Buffer
+		m := &member{sink: newSink(), t: t, id: "9999", box: b}
+		s, err := New(Options{Network: b, Logger: slog.New(slog.NewTextHandler(&log, nil))}).Start(t.Context(),
+			discovery.Self{Cluster: "any name", ID: m.id, Port: 7000}, m.sink)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.session = s
+		defer m.close()
+		time.Sleep(10 * time.Minute)
+		if n := strings.Count(log.String(), "not available"); n != 1 {
+			t.Errorf("%d warnings:\n%s", n, log.String())
+		}
+		l.traffic()
+		time.Sleep(30 * time.Minute)
+		if p := l.traffic(); p > 60 {
+			t.Errorf("%d packets in 30 minutes", p)
+		}
+		for _, o := range ms {
+			if len(o.candidates(m.id)) > 0 {
+				t.Errorf("%s has found it", o.id)
+			}
+		}
+		l.mu.Lock()
+		b.denied = false
+		l.mu.Unlock()
+		time.Sleep(time.Minute + time.Second)
+		for _, o := range ms {
+			if cs := o.candidates(m.id); len(cs) != 1 || !cs[0].Announced {
+				t.Errorf("%s was told %+v", o.id, cs)
+			}
+		}
+		newcomer := l.join(t, 10)
+		defer newcomer.close()
+		time.Sleep(time.Second)
+		if cs := m.candidates(newcomer.id); len(cs) != 1 || !cs[0].Announced {
+			t.Errorf("it was told of a newcomer %+v", cs)
+		}
+	})
+}
+
+// Where a change of the network is what has it try, it is announced on all interfaces.
+func TestPortFreedByAChangeElsewhere(t *testing.T) {
+	inLAN(t, 1, func(l *lan, ms []*member) {
+		b := l.newBox(9)
+		b.denied = true
+		m := &member{sink: newSink(), t: t, id: "9999", box: b}
+		m.start()
+		defer m.close()
+		time.Sleep(10 * time.Second)
+		l.mu.Lock()
+		b.denied = false
+		l.mu.Unlock()
+		b.setInterfaces(append(b.interfaces(9), Interface{
+			net.Interface{Index: 3, Name: "docker0", Flags: net.FlagUp | net.FlagMulticast}, []netip.Prefix{prefix("172.17.0.1/16")},
+		}), false)
+		time.Sleep(time.Second)
+		if len(ms[0].candidates(m.id)) == 0 {
+			t.Error("not found")
+		}
+	})
+}
+
+// A node that is not told which interfaces there are starts all the same, and begins
+// on each when it is.
+func TestInterfacesUnknownAtFirst(t *testing.T) {
+	inLAN(t, 1, func(l *lan, ms []*member) {
+		b := l.newBox(9)
+		b.blind = true
+		m := &member{sink: newSink(), t: t, id: "9999", box: b}
+		m.start()
+		defer m.close()
+		time.Sleep(time.Minute)
+		b.renumber(9, false)
+		time.Sleep(time.Second)
+		if pairs, half := missing([]*member{m, ms[0]}); pairs+half > 0 {
+			t.Errorf("%d pairs unknown to both sides, %d to one", pairs, half)
+		}
+	})
+}
+
+// A goodbye in a reply counts for nothing: who it speaks of cannot hear it, and so
+// cannot say that it is there.
+func TestGoodbyeInAReply(t *testing.T) {
+	inLAN(t, 2, func(l *lan, ms []*member) {
+		time.Sleep(time.Minute)
+		stranger := l.newBox(66)
+		via := stranger.ifs[1]
+		var port Transport
+		replied := make(chan struct{}, 1)
+		port, _ = stranger.Open(Port, func(p Packet) {
+			var m message
+			if parse(p.Data, &m) != nil || m.response || p.Src.Port() == Port {
+				return
+			}
+			b, err := build(&message{id: m.id, response: true, records: []record{
+				{name: ms[0].service(), typ: dnsmessage.TypePTR, target: ms[1].id + "." + ms[0].service()},
+			}})
+			if err != nil {
+				t.Error(err)
+			}
+			time.AfterFunc(time.Second/2, func() { // the true answers have come, and the next question has not
+				if err := port.Send(b, via, p.Src); err == nil {
+					replied <- struct{}{}
+				}
+			})
+		})
+		defer port.Close()
+		if err := port.Join([]Interface{via}); err != nil {
+			t.Fatal(err)
+		}
+		ms[0].box.renumber(1, true)
+		<-replied
+		time.Sleep(2 * wireDelay)
+		if n := known(engines.slots[ms[0].box].engine, ms[0].service()); n != 1 {
+			t.Errorf("%d are known", n)
 		}
 	})
 }

@@ -87,8 +87,9 @@ func rank(a netip.Addr) int {
 const ranks = 3
 
 // candidateAddrs returns the addresses of an instance that were heard of by
-// interfaces that use allows, the most promising first: loopback, where packets
-// came from, the others.
+// interfaces that use allows, no more than maxAddrs and the most promising first:
+// loopback, where packets came from, the others. Which they are does not depend on
+// the order in which they came.
 func candidateAddrs(in *instance, use func(index int) bool) []netip.AddrPort {
 	type ranked struct {
 		addr netip.Addr
@@ -96,7 +97,7 @@ func candidateAddrs(in *instance, use func(index int) bool) []netip.AddrPort {
 	}
 	rs := make([]ranked, 0, len(in.addrs))
 	for _, a := range in.addrs {
-		if !use(a.index) || slices.ContainsFunc(rs, func(r ranked) bool { return r.addr == a.addr }) {
+		if !use(a.index) {
 			continue
 		}
 		r := ranked{a.addr, rank(a.addr)}
@@ -107,13 +108,17 @@ func candidateAddrs(in *instance, use func(index int) bool) []netip.AddrPort {
 		default:
 			r.rank += 2 * ranks
 		}
+		if n := slices.IndexFunc(rs, func(o ranked) bool { return o.addr == r.addr }); n >= 0 {
+			rs[n].rank = min(rs[n].rank, r.rank)
+			continue
+		}
 		rs = append(rs, r)
 	}
 	slices.SortFunc(rs, func(a, b ranked) int {
 		return cmp.Or(cmp.Compare(a.rank, b.rank), a.addr.Compare(b.addr))
 	})
-	out := make([]netip.AddrPort, len(rs))
-	for i, r := range rs {
+	out := make([]netip.AddrPort, min(len(rs), maxAddrs))
+	for i, r := range rs[:len(out)] {
 		out[i] = netip.AddrPortFrom(r.addr, in.port)
 	}
 	return out

@@ -67,7 +67,8 @@ func (d *Discoverer) network(ctx context.Context) Network {
 // reported by nothing: connections tell that.
 //
 // Without port 5353, which happens where another program does not share it,
-// nodes are found by asking, but others find this one only by other means.
+// nodes are found by asking, but others find this one only by other means. The port
+// is tried again every minute.
 func (d *Discoverer) Start(ctx context.Context, self discovery.Self, sink discovery.Sink) (io.Closer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -85,10 +86,7 @@ func (d *Discoverer) Start(ctx context.Context, self discovery.Self, sink discov
 		log = slog.New(slog.DiscardHandler)
 	}
 	n := d.network(ctx)
-	e, err := engines.acquire(n, log)
-	if err != nil {
-		return nil, fmt.Errorf("mdns: %w", err)
-	}
+	e := engines.acquire(n, log)
 	d.engine.Store(e)
 	s := newSession(e, n, self, sink)
 	e.do(func() { e.join(s) })

@@ -23,9 +23,9 @@ type slot struct {
 	engine *engine
 }
 
-// acquire returns the engine of a network, started if need be. Each call that
-// succeeds is matched by one of release.
-func (r *registry) acquire(n Network, log *slog.Logger) (*engine, error) {
+// acquire returns the engine of a network, started if need be. Each call is matched
+// by one of release.
+func (r *registry) acquire(n Network, log *slog.Logger) *engine {
 	r.mu.Lock()
 	s := r.slots[n]
 	if s == nil {
@@ -35,25 +35,13 @@ func (r *registry) acquire(n Network, log *slog.Logger) (*engine, error) {
 	s.users++
 	r.mu.Unlock()
 
-	e, err := s.acquire(n, log)
-	if err != nil {
-		r.leave(n, s)
-	}
-	return e, err
-}
-
-func (s *slot) acquire(n Network, log *slog.Logger) (*engine, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.engine == nil {
-		e, err := startEngine(n, log)
-		if err != nil {
-			return nil, err
-		}
-		s.engine = e
+		s.engine = startEngine(n, log)
 	}
 	s.refs++
-	return s.engine, nil
+	return s.engine
 }
 
 // release stops the engine of a network if nobody else uses it.
@@ -68,10 +56,7 @@ func (r *registry) release(n Network) {
 		s.engine = nil
 	}
 	s.mu.Unlock()
-	r.leave(n, s)
-}
 
-func (r *registry) leave(n Network, s *slot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.users--; s.users == 0 {

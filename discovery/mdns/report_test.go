@@ -1,6 +1,8 @@
 package mdns
 
 import (
+	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -19,8 +21,10 @@ func newDesk() *desk {
 	return &desk{newWorld(), newReporter(discovery.Self{Cluster: "chat"}, false, always, s), s}
 }
 
-func (d *desk) hear(rs ...record) {
-	for _, c := range d.world.hear(rs...) {
+func (d *desk) hear(rs ...record) { d.hearBy(2, rs...) }
+
+func (d *desk) hearBy(index int, rs ...record) {
+	for _, c := range d.world.hearBy(index, rs...) {
 		if !c.gone {
 			d.r.report(d.now, c.in, c.announced)
 		}
@@ -105,6 +109,34 @@ func TestReportsGather(t *testing.T) {
 	}
 	if !d.r.next().IsZero() {
 		t.Error("something still waits")
+	}
+}
+
+// One with many addresses on two interfaces is told of a few times, not with every
+// packet.
+func TestReportsOfManyAddresses(t *testing.T) {
+	d := newDesk()
+	wlan := Interface{net.Interface{Index: 3, Name: "wlan0", Flags: net.FlagUp | net.FlagMulticast}, []netip.Prefix{prefix("10.0.1.5/24")}}
+	d.netmap = newNetmap(append(testInterfaces(), wlan))
+	n := neighbour("AB")
+	for i := range maxAddrs {
+		n.addrs[2] = append(n.addrs[2], netip.AddrFrom4([4]byte{10, 0, 0, byte(20 + i)}))
+		n.addrs[3] = append(n.addrs[3], netip.AddrFrom4([4]byte{10, 0, 1, byte(20 + i)}))
+	}
+	for range 10 {
+		for _, index := range []int{3, 2} {
+			d.from = n.addrs[index][0]
+			d.hearBy(index, n.records(kindService, inAnswer, index)...)
+			d.after(500 * time.Millisecond)
+		}
+	}
+	cs := d.reports()
+	if len(cs) > 2 {
+		t.Errorf("20 packets in 10 s: %d reports", len(cs))
+	}
+	last := cs[len(cs)-1].Addrs
+	if len(last) != maxAddrs || last[0].Addr() != at("10.0.0.20") || last[1].Addr() != at("10.0.1.20") {
+		t.Errorf("told of %v, want those first that packets came from", last)
 	}
 }
 

@@ -270,8 +270,8 @@ func (r *responder) query(now time.Time, l link, src netip.AddrPort, m *message,
 			for i := range h.wants {
 				h.wants[i].kinds &^= h.wants[i].node.known(m, h.wants[i].kinds, l.index)
 			}
-			if m.truncated && now.Sub(h.since) < moreLimit {
-				h.due = now.Add(moreDelay + r.spread(moreSpread))
+			if m.truncated {
+				r.extend(now, h)
 			}
 		}
 		return
@@ -339,13 +339,39 @@ func (r *responder) query(now time.Time, l link, src netip.AddrPort, m *message,
 		r.replies = append(r.replies, p)
 	}
 	if m.truncated && !legacy {
-		if len(r.holds) < maxWaiting {
-			r.holds[key] = &hold{link: l, since: now, due: now.Add(moreDelay + r.spread(moreSpread)), wants: all}
-		}
+		r.hold(now, key, all)
 		return
 	}
 	for _, w := range all {
 		w.node.enqueue(l, w.kinds, due, false)
+	}
+}
+
+// hold keeps answers back until all known answers of who asked are there. If there are
+// some already, another program of the host may have asked for those: they stay.
+func (r *responder) hold(now time.Time, key holdKey, wants []want) {
+	h := r.holds[key]
+	if h == nil {
+		if len(r.holds) == maxWaiting {
+			return
+		}
+		h = &hold{link: key.link, since: now}
+		r.holds[key] = h
+	}
+	for _, w := range wants {
+		if n := slices.IndexFunc(h.wants, func(o want) bool { return o.node == w.node }); n >= 0 {
+			h.wants[n].kinds |= w.kinds
+		} else {
+			h.wants = append(h.wants, w)
+		}
+	}
+	r.extend(now, h)
+}
+
+// extend waits for the next part of a question's known answers, but not for ever.
+func (r *responder) extend(now time.Time, h *hold) {
+	if now.Sub(h.since) < moreLimit {
+		h.due = now.Add(moreDelay + r.spread(moreSpread))
 	}
 }
 

@@ -374,6 +374,39 @@ func TestMoreKnownAnswersForEver(t *testing.T) {
 	}
 }
 
+// Several programs of a host ask from one address (RFC 6762, 15.2). That one of them
+// knows us does not keep the answer from another, nor can they put it off for ever.
+func TestQuestionsOfOneHost(t *testing.T) {
+	q := ptrQuestion()
+	q.truncated = true
+	knows := q
+	knows.records = testNode("AB12").records(kindPTR, inAnswer, 2)
+	for name, ms := range map[string][]message{"the second knows us": {q, knows}, "the first does": {knows, q}, "none does": {q, q}} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			for _, m := range ms {
+				s.ask(peer, m)
+				s.run(100 * time.Millisecond)
+			}
+			s.run(time.Minute)
+			s.want(500 * time.Millisecond)
+		})
+	}
+	s := newStage(t)
+	for range 100 {
+		s.ask(peer, q)
+		s.run(100 * time.Millisecond)
+	}
+	if len(s.sent) == 0 || s.sent[0].at > 4*time.Second {
+		t.Error("an answer can be put off for ever")
+	}
+	for _, h := range s.r.holds {
+		if len(h.wants) > 1 {
+			t.Errorf("%d answers for one node are held", len(h.wants))
+		}
+	}
+}
+
 // Legacy resolvers, RFC 6762, 6.7.
 func TestLegacyReply(t *testing.T) {
 	s := newStage(t)

@@ -28,20 +28,22 @@ const controlSpace = 256
 // sockets is a transport with one socket per family, on all addresses. Control
 // messages tell and choose the interface. A family's is opened when there is an
 // interface with addresses of it.
+//
+// There are more of a family where one has no room for all memberships: on Linux, it
+// has for 20 of IPv4 (igmp_max_memberships), and machines with many bridges of
+// containers have more interfaces. All hear, the first one sends.
 type sockets struct {
 	port    uint16
 	receive func(Packet)
-	v4      *socket
-	v6      *socket
+	v4, v6  []*socket
 	readers sync.WaitGroup
 }
 
-// A socket is that of one family.
+// A socket is one of a family.
 type socket struct {
 	conn   *net.UDPConn
 	p4     *ipv4.PacketConn // one of the two is nil
 	p6     *ipv6.PacketConn
-	groups bool                   // receives multicast
 	joined map[int]*net.Interface // by index
 }
 
@@ -49,24 +51,30 @@ type socket struct {
 // had. The other follows with Join.
 func openSockets(port uint16, receive func(Packet)) (Transport, error) {
 	s := &sockets{port: port, receive: receive}
-	if err4 := s.open("udp4", &s.v4); err4 != nil {
-		if err6 := s.open("udp6", &s.v6); err6 != nil {
+	if err4 := s.open("udp4", &s.v4, nil); err4 != nil {
+		if err6 := s.open("udp6", &s.v6, nil); err6 != nil {
 			return nil, errors.Join(err4, err6)
 		}
 	}
 	return s, nil
 }
 
-// open opens the socket of a family, if it is not open, as k.
-func (s *sockets) open(network string, k **socket) (err error) {
-	if *k != nil {
-		return nil
+// open opens one more socket of a family, for the group on an interface if that is not
+// nil.
+func (s *sockets) open(network string, ks *[]*socket, group *net.Interface) error {
+	k, err := openSocket(network, s.port)
+	if err != nil {
+		return err
 	}
-	if *k, err = openSocket(network, s.port); err == nil {
-		opened := *k
-		s.readers.Go(func() { s.read(opened) })
+	if group != nil {
+		if err := k.join(group); err != nil {
+			k.conn.Close()
+			return err
+		}
 	}
-	return err
+	*ks = append(*ks, k)
+	s.readers.Go(func() { s.read(k) })
+	return nil
 }
 
 func openSocket(network string, port uint16) (*socket, error) {
@@ -81,7 +89,7 @@ func openSocket(network string, port uint16) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &socket{conn: pc.(*net.UDPConn), groups: port != 0, joined: map[int]*net.Interface{}}
+	k := &socket{conn: pc.(*net.UDPConn), joined: map[int]*net.Interface{}}
 	_ = k.conn.SetReadBuffer(receiveBuffer) // a smaller one works too
 	if network == "udp4" {
 		k.p4 = ipv4.NewPacketConn(k.conn)
@@ -120,51 +128,73 @@ func (s *sockets) Join(ifs []Interface) error {
 	var errs []error
 	for _, family := range []struct {
 		network string
-		k       **socket
+		ks      *[]*socket
 		v6      bool
 	}{{"udp4", &s.v4, false}, {"udp6", &s.v6, true}} {
 		offered := slices.ContainsFunc(ifs, func(i Interface) bool { return slices.Contains(i.links(), link{i.Index, family.v6}) })
-		if offered {
-			err := s.open(family.network, family.k)
+		if offered && len(*family.ks) == 0 {
+			err := s.open(family.network, family.ks, nil)
 			// Any other error says that the machine does not have the family.
 			if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) {
 				errs = append(errs, err)
 			}
 		}
-		if k := *family.k; k != nil && k.groups {
-			errs = append(errs, k.join(ifs))
+		if s.port != 0 && len(*family.ks) > 0 {
+			errs = append(errs, s.joinGroup(family.network, family.ks, family.v6, ifs))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (k *socket) join(ifs []Interface) error {
-	var errs []error
+// joinGroup has the sockets of a family hear its group on some interfaces and no others.
+func (s *sockets) joinGroup(network string, ks *[]*socket, v6 bool, ifs []Interface) error {
 	wanted := map[int]bool{}
 	for _, i := range ifs {
-		for _, l := range i.links() {
-			if l.v6 != (k.p6 != nil) {
-				continue
-			}
-			wanted[i.Index] = true
-			if k.joined[i.Index] != nil {
-				continue
-			}
-			ifi := i.Interface
-			if err := k.member(&ifi, true); err != nil && !errors.Is(err, syscall.EADDRINUSE) {
-				errs = append(errs, fmt.Errorf("join %v on %s: %w", l.group().Addr(), i.Name, err))
-				continue
-			}
-			k.joined[i.Index] = &ifi
+		wanted[i.Index] = slices.Contains(i.links(), link{i.Index, v6})
+	}
+	for _, k := range *ks {
+		k.leave(wanted) // first, as it makes room
+	}
+	var errs []error
+	for _, i := range ifs {
+		joined := slices.ContainsFunc(*ks, func(k *socket) bool { return k.joined[i.Index] != nil })
+		if !wanted[i.Index] || joined {
+			continue
+		}
+		if err := s.joinOn(network, ks, &i.Interface); err != nil {
+			errs = append(errs, fmt.Errorf("join %v on %s: %w", link{i.Index, v6}.group().Addr(), i.Name, err))
 		}
 	}
+	return errors.Join(errs...)
+}
+
+// joinOn joins the group on an interface with a socket that has room for it. It is most
+// likely the last one.
+func (s *sockets) joinOn(network string, ks *[]*socket, ifi *net.Interface) error {
+	for _, k := range slices.Backward(*ks) {
+		if err := k.join(ifi); !errors.Is(err, syscall.ENOBUFS) {
+			return err
+		}
+	}
+	return s.open(network, ks, ifi)
+}
+
+func (k *socket) join(ifi *net.Interface) error {
+	if err := k.member(ifi, true); err != nil && !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	k.joined[ifi.Index] = ifi
+	return nil
+}
+
+// leave leaves the group on all interfaces but the wanted ones.
+func (k *socket) leave(wanted map[int]bool) {
 	for index, ifi := range k.joined {
 		if !wanted[index] {
 			_ = k.member(ifi, false) // it may be gone, and the membership with it
 			delete(k.joined, index)
 		}
 	}
-	return errors.Join(errs...)
 }
 
 func (k *socket) member(ifi *net.Interface, join bool) error {
@@ -181,13 +211,14 @@ func (k *socket) member(ifi *net.Interface, join bool) error {
 }
 
 func (s *sockets) Send(b []byte, via Interface, to netip.AddrPort) error {
-	k := s.v6
+	ks := s.v6
 	if to.Addr().Is4() {
-		k = s.v4
+		ks = s.v4
 	}
-	if k == nil {
+	if len(ks) == 0 {
 		return errors.ErrUnsupported
 	}
+	k := ks[0]
 	var oob []byte
 	if k.p4 != nil {
 		var err error
@@ -255,10 +286,8 @@ func (s *sockets) read(k *socket) {
 
 func (s *sockets) Close() error {
 	var errs []error
-	for _, k := range []*socket{s.v4, s.v6} {
-		if k != nil {
-			errs = append(errs, k.conn.Close())
-		}
+	for _, k := range slices.Concat(s.v4, s.v6) {
+		errs = append(errs, k.conn.Close())
 	}
 	s.readers.Wait()
 	return errors.Join(errs...)
