@@ -36,7 +36,8 @@ type Config struct {
 	Addr string
 
 	// Handler, if set, is called in a goroutine of its own for every new
-	// connection. The connection stays open when it returns.
+	// connection, perhaps before Join has returned: Conn.Node gives it the node.
+	// The connection stays open when it returns.
 	Handler func(*Conn)
 
 	// Label names the node for people. The default is the machine's host name.

@@ -35,8 +35,11 @@ type PeerInfo struct {
 //
 // It ends when either program closes it, when the peer leaves or is lost, or when
 // the node is closed; Context tells. What the peer had sent before can still be
-// read then, for as long as the program keeps reading: the socket is closed by
-// Close, or by the node when nothing was read for 5 seconds after the end.
+// read then, and a peer that leaves in good order reads an answer. The socket is closed
+// by Close, or by the node when it was not used for a while after the end: for 5 minutes
+// if there is something to read (on Linux), for 5 seconds if not, and for a quarter of a
+// second if the program has never read it. So a program that has no use for a connection
+// need not touch it.
 type Conn struct {
 	raw    net.Conn
 	node   *Node
@@ -54,6 +57,9 @@ type Conn struct {
 	failing  atomic.Bool   // an error has ended it, which waits for its cause
 	reads    atomic.Uint64 // calls of Read since then
 	reading  atomic.Int32  // calls of WriteTo under way
+	writing  atomic.Int32  // calls of Write and ReadFrom under way
+	used     atomic.Bool   // the program reads it, or has taken the socket
+	short    atomic.Bool   // it was lost with bytes under way to the peer
 	finished chan struct{} // closed when the peer's end of the stream was read, or by Close
 	finish   sync.Once
 	closing  atomic.Bool
@@ -65,16 +71,16 @@ type Conn struct {
 // link can tell that the peer's process has ended.
 const verdictTime = 50 * time.Millisecond
 
-// lingerTime is how long a connection that has ended stays open without being
-// read.
-const lingerTime = 5 * time.Second
-
 var _ interface {
 	net.Conn
 	io.ReaderFrom
 	io.WriterTo
 	syscall.Conn
 } = (*Conn)(nil)
+
+// Node returns the node that the connection is of. A Handler may run before Join has
+// returned that to the program.
+func (c *Conn) Node() *Node { return c.node }
 
 // Peer describes the node at the other end.
 func (c *Conn) Peer() PeerInfo {
@@ -93,10 +99,12 @@ func (c *Conn) Context() context.Context { return c.ctx }
 func (c *Conn) RTT() time.Duration { return c.link.RTT() }
 
 // Read reads what the peer has written. After the peer's end of the stream it
-// returns io.EOF, and when the peer was lost, the cause. In a private cluster a
+// returns io.EOF, and when the peer was lost, an error that wraps the cause, or the
+// socket's own if that comes before the cause is known. In a private cluster a
 // connection that was cut, by whomever, is never taken for an end: the error wraps
 // io.ErrUnexpectedEOF.
 func (c *Conn) Read(b []byte) (int, error) {
+	c.use()
 	if c.ended.Load() {
 		c.reads.Add(1)
 	}
@@ -111,6 +119,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 // WriteTo writes all that the peer writes to w, without a copy where the system
 // can (see [net.TCPConn.WriteTo]), except in a private cluster.
 func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
+	c.use()
 	c.reading.Add(1)
 	defer c.reading.Add(-1)
 	in := &source{Reader: c.raw, err: io.EOF}
@@ -125,10 +134,36 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 		if err = c.readFailed(in.err); err == io.EOF {
 			err = nil
 		}
-	default: // it may well be w's, and says nothing of this connection
+	default:
+		c.suspect("read", err)
 		err = c.because("read", err)
 	}
 	return n, err
+}
+
+// use notes that the program has use for the connection.
+func (c *Conn) use() {
+	if !c.used.Load() {
+		c.used.Store(true)
+	}
+}
+
+// suspect ends the connection if the error of a copy is that of its socket. It may be
+// that of the copy's other end, and says nothing of this connection then. op is what the
+// copy does with this socket.
+func (c *Conn) suspect(op string, err error) {
+	if f := factsOf(c.raw); f.known {
+		if f.closed && !c.out.over() {
+			c.failed(syscall.ECONNRESET)
+		}
+		return
+	}
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if o, ok := e.(*net.OpError); ok && o.Op == op && o.Source != nil && o.Source.String() == c.raw.LocalAddr().String() {
+			c.failed(err)
+			return
+		}
+	}
 }
 
 // source remembers why a reader has ended.
@@ -167,12 +202,17 @@ func (c *Conn) readFailed(err error) error {
 		return fmt.Errorf("tcpnet: read: %w (%w)", cause, err)
 	}
 	c.failed(err)
+	if cause != nil && isLoss(err) {
+		return fmt.Errorf("tcpnet: read: %w (%w)", cause, err)
+	}
 	return err
 }
 
 // Write writes to the peer. It returns when the system has taken the bytes. In a
 // private cluster no Write succeeds after one that has failed, also by a deadline.
 func (c *Conn) Write(b []byte) (int, error) {
+	c.writing.Add(1)
+	defer c.writing.Add(-1)
 	if err := c.begin(); err != nil {
 		return 0, err
 	}
@@ -207,6 +247,8 @@ func (c *Conn) because(op string, err error) error {
 // [net.TCPConn.ReadFrom]), except in a private cluster. Nothing else is written until
 // it returns.
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
+	c.writing.Add(1)
+	defer c.writing.Add(-1)
 	if err := c.begin(); err != nil {
 		return 0, err
 	}
@@ -217,6 +259,9 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 		n, err = io.Copy(struct{ io.Writer }{c.raw}, r)
 	}
 	c.written.Add(uint64(n))
+	if err != nil {
+		c.suspect("write", err)
+	}
 	if errors.As(err, new(*net.OpError)) { // which may be r's, and says nothing then
 		err = c.because("write", err)
 	}
@@ -228,22 +273,32 @@ func (c *Conn) begin() error {
 	if err := c.out.begin(); err != nil {
 		return c.because("write", err)
 	}
+	// A deadline that the program has set since then has taken the place of the one
+	// that abandon has set.
+	if err := c.lost("write"); err != nil {
+		c.out.turn.give()
+		return err
+	}
 	return nil
 }
 
 // failed ends the connection if an error of the socket's means that it is lost.
 func (c *Conn) failed(err error) {
-	lost := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ETIMEDOUT) ||
-		errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, syscall.EHOSTUNREACH)
 	if errors.Is(err, syscall.EPIPE) && c.out.over() {
 		return // by CloseWrite
 	}
-	if lost && !c.ended.Load() {
+	if isLoss(err) && !c.ended.Load() {
 		// A peer's program that closes before it has read all resets the
 		// connection, and its node tells by the link.
 		c.failing.Store(true)
 		c.node.endLater(c, ErrReset)
 	}
+}
+
+// isLoss reports whether an error of a socket's means that its other end is lost.
+func isLoss(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ETIMEDOUT) ||
+		errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, syscall.EHOSTUNREACH)
 }
 
 // writeError returns the error of a write that did not come to the socket.
@@ -281,8 +336,9 @@ const lastWordsTime = 5 * time.Millisecond
 
 // Close closes the connection at once. What Send has queued has 5 milliseconds to go:
 // use CloseWrite, and read until the peer has finished, to be sure of it. Another
-// connection to the peer takes its place after a moment, for as long as both nodes
-// run. In a private cluster Close waits up to 5 seconds for room in the socket to say
+// connection to the peer takes its place for as long as both nodes run: after a quarter
+// of a second, which doubles up to 30 seconds for as long as none lasts 10 seconds. In a
+// private cluster Close waits up to 5 seconds for room in the socket to say
 // that this is the end, so that the peer can tell it from a cut.
 func (c *Conn) Close() error { return c.shut(ErrClosed) }
 
@@ -328,7 +384,9 @@ func (c *Conn) SetDeadline(t time.Time) error {
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.raw.SetReadDeadline(t) }
 
 // SetWriteDeadline sets the time after which Write fails, as in [net.Conn]. Until a
-// later one is set, what Send has queued waits as well.
+// later one is set, what Send has queued waits as well. In a private cluster, where
+// nothing can be written after a Write that was cut off, the connection ends with ErrSlow
+// then, and another takes its place.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	defer c.out.setDeadline(t)
 	return c.raw.SetWriteDeadline(t)
@@ -337,7 +395,10 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 // SyscallConn gives access to the socket, as [net.TCPConn.SyscallConn]. In a private
 // cluster it is the socket under TLS: Control reaches its options, Read and Write of the
 // result return [errors.ErrUnsupported].
-func (c *Conn) SyscallConn() (syscall.RawConn, error) { return syscallConn(c.raw) }
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	c.use()
+	return syscallConn(c.raw)
+}
 
 func syscallConn(raw net.Conn) (syscall.RawConn, error) {
 	if t, ok := raw.(syscall.Conn); ok {
@@ -359,6 +420,35 @@ func (c *Conn) String() string {
 	return fmt.Sprintf("%s (%s, %v)", c.peer.ID, c.peer.Label, c.peer.Addr)
 }
 
+// moved returns figures that change whenever the program reads or writes.
+func (c *Conn) moved() [4]uint64 {
+	return [4]uint64{c.read.Load(), c.written.Load(), c.reads.Load(), c.out.status().QueuedBytes}
+}
+
+// worthWaiting reports whether the peer may have something to say or to hear still.
+func (c *Conn) worthWaiting() bool {
+	cause := context.Cause(c.ctx)
+	return cause == nil || (errors.Is(cause, ErrLeft) || errors.Is(cause, ErrClosed)) && !factsOf(c.raw).closed
+}
+
+// parting is what Shutdown waits for.
+func (c *Conn) parting() parting {
+	return parting{
+		conn: c, raw: c.raw, peer: c.peer, drained: c.out.drained, finished: c.finished,
+		over: c.ctx.Done(), cause: func() error { return context.Cause(c.ctx) },
+		moved: c.moved, lost: c.undelivered, before: c.undelivered(),
+	}
+}
+
+// undelivered grows with what was written and did not arrive.
+func (c *Conn) undelivered() uint64 {
+	n := c.out.status().Dropped
+	if c.short.Load() {
+		n++
+	}
+	return n
+}
+
 // abrupt reports whether a connection that ended for this cause will have no end
 // of the stream of its own: nobody is there any more to send it.
 func abrupt(cause error) bool {
@@ -368,6 +458,8 @@ func abrupt(cause error) bool {
 // end is called by the node when the connection has ended. What has arrived can
 // still be read.
 func (c *Conn) end(cause error) {
+	lost := abrupt(cause) || errors.Is(cause, ErrReset)
+	c.short.Store(lost && factsOf(c.raw).unsent > 0)
 	c.cancel(cause)
 	c.ended.Store(true)
 	if !abrupt(cause) {

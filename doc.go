@@ -21,9 +21,10 @@
 // A [Conn] is a [net.Conn] over a plain TCP socket that carries nothing but the
 // program's bytes. Connections come by [Config.Handler] or [Node.Accept], and are
 // listed by [Node.Connections]. A connection that ends, by whichever program or
-// for whatever reason, is replaced by a new one after a short wait; [Conn.Context]
-// and [Left] events say why it ended. [Node.Status] says who is connected, who is
-// missing, and why.
+// for whatever reason, is replaced by a new one, at first after a quarter of a second and
+// less and less soon if none of them lasts 10 seconds: what is done once belongs on a
+// stream. [Conn.Context] and [Left] events say why a connection has ended.
+// [Node.Status] says who is connected, who is missing, and why.
 //
 // # What to do with the connections
 //

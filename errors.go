@@ -23,7 +23,8 @@ var (
 	// ErrReplaced: a newer connection to the same peer has taken its place.
 	ErrReplaced = mesh.ErrReplaced
 	// ErrSlow: the peer read too slowly, and Config.Queue says that such
-	// connections are closed.
+	// connections are closed; or, in a private cluster, a deadline of writes has
+	// passed while something was queued.
 	ErrSlow = errors.New("the peer reads too slowly: its queue is full")
 	// ErrClosed: one of the two programs has closed the connection, or this
 	// node was closed. It is also what methods of a closed Node return.
@@ -71,6 +72,10 @@ var (
 	// ErrServiceInUse: this node's program listens for that service already.
 	ErrServiceInUse = mesh.ErrServiceInUse
 )
+
+// ErrNotDelivered is returned by Shutdown, wrapped, if something that was written did not
+// arrive. The error names the peers.
+var ErrNotDelivered = errors.New("not everything that was written has arrived")
 
 // ErrHandler is returned by Accept on a node that has a Handler.
 var ErrHandler = errors.New("tcpnet: the node has a Handler, which gets all connections")

@@ -358,159 +358,6 @@ func (n *Node) Err() error {
 	}
 }
 
-// drainTime is how long Shutdown waits, when a peer has finished, for the program
-// to read what the peer had sent.
-const drainTime = time.Second
-
-// Shutdown leaves the cluster in good order: it withdraws the node from discovery,
-// says goodbye to all peers, ends the writing half of every connection once what Send
-// has queued has gone, and waits until the peers have done the same and what they sent
-// was read. Then it closes the node as Close does.
-//
-// Listeners are closed at once, and streams are treated as connections are: servers
-// that run over them are to be shut down before.
-//
-// A peer whose program does not close its connection does so after 5 seconds by
-// itself. If ctx ends first, the node is closed at once and ctx's error returned.
-// On a node that is closed already, Shutdown returns nil.
-func (n *Node) Shutdown(ctx context.Context) error {
-	n.mu.Lock()
-	conns := n.connectionsLocked()
-	n.mu.Unlock()
-	n.withdraw()
-	n.mesh.CloseServices()
-	n.mesh.Leave()
-	// In a private cluster these may wait, for the peer or at the latest for Close.
-	var halves sync.WaitGroup
-	for _, c := range conns {
-		halves.Go(func() { c.CloseWrite() })
-	}
-	for _, s := range n.openStreams() {
-		halves.Go(func() { s.CloseWrite() })
-	}
-	err := n.finish(ctx, conns)
-	if cerr := n.Close(); err == nil {
-		err = cerr
-	}
-	halves.Wait()
-	return err
-}
-
-// finish waits until all peers have finished.
-func (n *Node) finish(ctx context.Context, conns []*Conn) error {
-	var wg sync.WaitGroup
-	for _, c := range conns {
-		wg.Go(func() { n.finishConn(ctx, c) })
-	}
-	wg.Go(func() { n.finishStreams(ctx) })
-	wg.Wait()
-	return ctx.Err()
-}
-
-func (n *Node) finishConn(ctx context.Context, c *Conn) {
-	drained, finished := c.out.drained(), (<-chan struct{})(c.finished)
-	var late <-chan time.Time
-	gone := c.ctx.Done()
-	for drained != nil || finished != nil {
-		select {
-		case <-drained:
-			drained = nil
-		case <-finished:
-			finished = nil
-		case <-gone:
-			// The peer is done; perhaps the program is still reading.
-			drain := time.NewTimer(drainTime)
-			defer drain.Stop()
-			late, gone = drain.C, nil
-		case <-late:
-			return
-		case <-ctx.Done():
-			return
-		case <-n.done:
-			return
-		}
-	}
-}
-
-// withdraw ends discovery. All calls return when that is done.
-func (n *Node) withdraw() {
-	if !n.withdrawing.CompareAndSwap(false, true) {
-		<-n.withdrawn
-		return
-	}
-	defer close(n.withdrawn)
-	n.mu.Lock()
-	sessions := n.sessions
-	n.sessions = nil
-	n.mu.Unlock()
-	var wg sync.WaitGroup
-	for _, s := range sessions {
-		wg.Go(func() {
-			if err := s.Close(); err != nil {
-				n.cfg.Logger.Warn("discovery did not end well", "err", err)
-			}
-		})
-	}
-	wg.Wait()
-}
-
-// closeTime is how long Close waits for room in a connection to say that it ends, in a
-// private cluster.
-const closeTime = 100 * time.Millisecond
-
-// Close closes the node and all its connections, listeners and streams at once. It returns when nothing
-// of the node is left running, except for Handlers that have not returned. Further
-// calls wait for the first and return nil.
-func (n *Node) Close() error {
-	if n.closing.CompareAndSwap(false, true) {
-		n.withdraw()
-		n.unwatch()
-		n.memory.end()
-		n.mesh.Close()
-		n.mu.Lock()
-		open := make([]*Conn, 0, len(n.all))
-		for c := range n.all {
-			open = append(open, c)
-		}
-		n.ended = true
-		for s := range n.subs {
-			s.end()
-		}
-		n.changedLocked()
-		emptied := make(chan struct{})
-		n.emptied = emptied
-		n.closedLocked()
-		n.mu.Unlock()
-		var closed sync.WaitGroup
-		for _, c := range open {
-			closed.Go(func() {
-				hurry(c.raw, closeTime)
-				c.Close()
-			})
-		}
-		for _, s := range n.openStreams() {
-			closed.Go(func() {
-				hurry(s.raw, closeTime)
-				s.Close()
-			})
-		}
-		closed.Wait()
-		<-emptied // also of what the program is closing at this moment
-		n.senders.Wait()
-		close(n.done)
-	}
-	<-n.done
-	return nil
-}
-
-// closedLocked tells Close when all that was open is closed. It is called with mu held.
-func (n *Node) closedLocked() {
-	if n.emptied != nil && len(n.all) == 0 && len(n.streams) == 0 {
-		close(n.emptied)
-		n.emptied = nil
-	}
-}
-
 // forget takes a connection that is closed out of the books.
 func (n *Node) forget(c *Conn) {
 	n.mu.Lock()
@@ -588,7 +435,7 @@ func (p *program) Down(up *mesh.Connection, cause error) {
 	c.end(cause)
 	closed := c.verdict != nil && c.verdict.Stop()
 	if _, open := n.all[c]; open && !n.ended {
-		n.lingerLocked(c, c.reads.Load())
+		n.lingerLocked(c)
 	}
 	n.counters.left[wordFor(cause, leftReasons)]++
 	n.tellLocked(Left{c, cause})
@@ -614,23 +461,6 @@ func (p *program) Lost(peer link.ID, cause error) {
 	for _, s := range lost {
 		s.lose(cause)
 	}
-}
-
-// lingerLocked closes a connection that has ended when it is not read any more. It
-// is called with mu held.
-func (n *Node) lingerLocked(c *Conn, reads uint64) {
-	c.linger = time.AfterFunc(lingerTime, func() {
-		now := c.reads.Load()
-		if now == reads && c.reading.Load() == 0 {
-			c.Close()
-			return
-		}
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if _, open := n.all[c]; open && !n.ended {
-			n.lingerLocked(c, now)
-		}
-	})
 }
 
 // Rejected tells of a peer that was not connected to.

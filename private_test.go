@@ -339,3 +339,24 @@ func TestSetSecretsRefuses(t *testing.T) {
 		t.Errorf("a word: %v", err)
 	}
 }
+
+// Nothing can be written to TLS after a write that a deadline has cut off: what Send
+// keeps must not wait for ever.
+func TestDeadlineWhileSendingInPrivate(t *testing.T) {
+	name, secrets := cluster(), [][]byte{secret(t)}
+	a := join(t, tcpnet.Config{Name: name, Secrets: secrets, Queue: roomy})
+	b := join(t, tcpnet.Config{Name: name, Secrets: secrets})
+	ca := accept(t, a)
+	accept(t, b) // and does not read
+	ca.Send(make([]byte, much))
+	ca.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+	select {
+	case <-ca.Context().Done():
+		if cause := context.Cause(ca.Context()); !errors.Is(cause, tcpnet.ErrSlow) {
+			t.Errorf("it has ended because %v", cause)
+		}
+	case <-time.After(patience):
+		t.Errorf("%+v", a.Status().Peers)
+	}
+	accept(t, a) // another takes its place
+}

@@ -130,6 +130,7 @@ type Stream struct {
 	finish   sync.Once
 	closing  atomic.Bool
 	lost     atomic.Pointer[error] // why, if the peer was lost
+	moved    atomic.Uint64         // bytes
 }
 
 var _ interface {
@@ -173,32 +174,13 @@ func (n *Node) stream(st *mesh.Stream) *Stream {
 	return s
 }
 
-// openStreams returns the streams that are open now.
-func (n *Node) openStreams() []*Stream {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	all := make([]*Stream, 0, len(n.streams))
-	for s := range n.streams {
-		all = append(all, s)
-	}
-	return all
-}
-
-// finishStreams is what Shutdown does with streams when it has ended their writing
-// halves: it waits for each until the peer has done the same, but not longer than for
-// a connection.
-func (n *Node) finishStreams(ctx context.Context) {
-	timeout := time.NewTimer(lingerTime)
-	defer timeout.Stop()
-	for _, s := range n.openStreams() {
-		select {
-		case <-s.finished:
-			continue
-		case <-timeout.C:
-		case <-ctx.Done():
-		case <-n.done:
-		}
-		return
+// parting is what Shutdown waits for.
+func (s *Stream) parting() parting {
+	drained := make(chan struct{}) // nothing is queued
+	close(drained)
+	return parting{
+		conn: s, raw: s.raw, peer: s.peer, drained: func() <-chan struct{} { return drained }, finished: s.finished,
+		moved: func() [4]uint64 { return [4]uint64{s.moved.Load()} }, lost: func() uint64 { return 0 },
 	}
 }
 
@@ -216,6 +198,7 @@ func (s *Stream) Service() string { return s.opened.Service }
 // never taken for one that ended: the error wraps io.ErrUnexpectedEOF.
 func (s *Stream) Read(b []byte) (int, error) {
 	n, err := s.raw.Read(b)
+	s.moved.Add(uint64(n))
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		s.finish.Do(func() { close(s.finished) })
 	}
@@ -230,11 +213,12 @@ func (s *Stream) WriteTo(w io.Writer) (n int64, err error) {
 	} else {
 		n, err = io.Copy(w, struct{ io.Reader }{s.raw})
 	}
-	if err == nil {
+	s.moved.Add(uint64(n))
+	if f := factsOf(s.raw); err == nil || f.closed && f.unread == 0 { // err may be w's
 		s.finish.Do(func() { close(s.finished) })
-		if s.lost.Load() != nil {
-			err = io.EOF
-		}
+	}
+	if err == nil && s.lost.Load() != nil {
+		err = io.EOF
 	}
 	return n, s.failed("read", err)
 }
@@ -242,13 +226,20 @@ func (s *Stream) WriteTo(w io.Writer) (n int64, err error) {
 // Write writes to the peer. It returns when the system has taken the bytes. In a
 // private cluster no Write succeeds after one that has failed, also by a deadline.
 func (s *Stream) Write(b []byte) (int, error) {
+	if s.lost.Load() != nil { // also where a deadline was set since then
+		return 0, s.failed("write", net.ErrClosed)
+	}
 	n, err := s.raw.Write(b)
+	s.moved.Add(uint64(n))
 	return n, s.failed("write", err)
 }
 
 // ReadFrom writes all of r to the peer, without a copy where the system can (see
 // [net.TCPConn.ReadFrom]), except in a private cluster.
 func (s *Stream) ReadFrom(r io.Reader) (int64, error) {
+	if s.lost.Load() != nil {
+		return 0, s.failed("write", net.ErrClosed)
+	}
 	if t, ok := s.raw.(io.ReaderFrom); ok {
 		n, err := t.ReadFrom(r)
 		return n, s.failed("write", err)

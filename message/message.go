@@ -131,6 +131,9 @@ func (r *Reader) Next() ([]byte, error) {
 		return nil, r.err
 	}
 	if _, err := r.r.Peek(1); err != nil {
+		if passing := net.Error(nil); !errors.As(err, &passing) || !passing.Timeout() {
+			r.err = err // bufio.Reader forgets it, and a stream that was reset ends next
+		}
 		return nil, err
 	}
 	b, err := r.next()

@@ -188,6 +188,20 @@ func TestADeadlineBetweenMessagesPasses(t *testing.T) {
 	}
 }
 
+// A stream that was reset between two messages has not ended well, however often it is
+// asked.
+func TestAResetBetweenMessagesStays(t *testing.T) {
+	a, b := tcp(t)
+	r := message.NewReader(b, 0)
+	a.(*net.TCPConn).SetLinger(0)
+	a.Close()
+	for range 3 {
+		if _, err := r.Next(); err == nil || err == io.EOF {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 func TestJSON(t *testing.T) {
 	type point struct{ X, Y int }
 	var wire bytes.Buffer

@@ -74,8 +74,8 @@ Examples:
    tcpnet join garden --secret-file garden.key keep strangers out
 
 Exit codes:
-   0  left in good order   1  failed   2  wrong usage
-   3  fewer than --wait peers after --timeout
+   0  left in good order   1  failed, or lines were lost, which is said
+   2  wrong usage          3  fewer than --wait peers after --timeout
    130, 143  told to stop a second time`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "id", Usage: "the node's `ID`, up to 128 hexadecimal digits; no two nodes may have the same", DefaultText: "random"},
@@ -183,6 +183,7 @@ type joining struct {
 	send                *sender
 	leave               context.CancelCauseFunc
 	left                atomic.Bool // this node is leaving
+	short               atomic.Bool // a peer's lines were not all printed
 	notes               sync.Mutex  // lines on standard error
 }
 
@@ -259,16 +260,23 @@ func (j *joining) finish(ctx context.Context, node *tcpnet.Node) error {
 		j.send.close()
 		close(done)
 	}()
+	printed := true
 	select {
 	case <-done:
 	case <-end.Done():
-		err = end.Err() // standard output is not read
+		printed = false
 	}
 	switch {
 	case cause != errSignalled && cause != errInputDone:
 		return cause
+	case !printed:
+		return fmt.Errorf("not everything was printed within %v: standard output is not read", limit)
+	case errors.Is(err, tcpnet.ErrNotDelivered):
+		return errors.New(strings.TrimPrefix(err.Error(), "tcpnet: shutdown: "))
 	case err != nil:
 		return fmt.Errorf("not everything was delivered within %v: a peer does not read", limit)
+	case j.short.Load() || j.send.hasLost():
+		return errors.New("lines were lost")
 	default:
 		return nil
 	}
@@ -310,23 +318,28 @@ func (j *joining) serve(c *tcpnet.Conn) {
 	j.chat("joined %s %s %s", info.ID, label, info.Addr)
 	stop := context.AfterFunc(c.Context(), func() { j.send.gone(p) })
 	defer stop()
-	j.print(c, p.name)
+	err := j.print(c, p.name)
 	<-c.Context().Done() // it may have half-closed only
+	cause := context.Cause(c.Context())
 	if !j.left.Load() {
-		j.chat("left %s %s: %s", info.ID, label, reason(context.Cause(c.Context())))
+		j.chat("left %s %s: %s", info.ID, label, reason(cause))
+	}
+	if err != io.EOF && errors.Is(cause, tcpnet.ErrLeft) {
+		j.short.Store(true)
+		j.note("not all that %s has sent was printed: %v", p.name, err)
 	}
 	j.send.remove(p)
 	c.Close()
 }
 
-// print prints what a peer sends.
-func (j *joining) print(c *tcpnet.Conn, name string) {
+// print prints what a peer sends, and returns why it has ended.
+func (j *joining) print(c *tcpnet.Conn, name string) error {
 	lines := newLineReader(c, maxLine)
 	said := false
 	for {
 		block, broken, err := lines.next()
 		if err != nil {
-			return
+			return err
 		}
 		if broken && !said {
 			said = true
@@ -337,7 +350,7 @@ func (j *joining) print(c *tcpnet.Conn, name string) {
 				err = errSilent // as is usual when a reader has seen enough
 			}
 			j.leave(err)
-			return
+			return err
 		}
 	}
 }

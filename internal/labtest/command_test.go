@@ -190,3 +190,60 @@ func TestAFileToEverybody(t *testing.T) {
 	}
 	t.Logf("%d kB to two peers in %v", text.Len()>>10, time.Since(begin).Round(time.Millisecond))
 }
+
+// A line that did not arrive because the network was cut is no success, although the
+// system has taken it.
+func TestEOFOnACutNetwork(t *testing.T) {
+	command(t)
+	for name, how := range map[string]lab.Cut{"down": lab.Down, "silent": lab.Silent} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			hs := hosts(l, 2, l.Switch("lan"), lab.NoDAD)
+			name := randomName()
+			a := join(t, hs[0], name)
+			a.stdin.Close()
+			b := join(t, hs[1], name, "--eof", "-q")
+			b.types("first")
+			a.shows("first\n")
+			hs[1].Cut(how)
+			b.types("second")
+			b.stdin.Close()
+			if err := b.process.Wait(); err == nil {
+				t.Error("it counts as delivered")
+			}
+			b.says("tcpnet: not everything")
+		})
+	}
+}
+
+// Whoever reads the output of a join may take a rest, also when the sender has gone.
+func TestOutputThatIsReadLate(t *testing.T) {
+	bin := command(t)
+	l := newLab(t)
+	hs := hosts(l, 2, l.Switch("lan"), lab.NoDAD)
+	name := randomName()
+	cmd := exec.Command(bin, "join", name, "-q")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	receiver := hs[0].Start(cmd)
+	const text = "0123456789\n"
+	const lines = 11_000
+	size := lines * len(text) // more than a pipe and the command hold, not more than a socket beside
+	b := join(t, hs[1], name, "--eof")
+	b.types(strings.Repeat(text, lines-1) + strings.TrimSpace(text))
+	b.stdin.Close()
+	if err := b.process.Wait(); err != nil {
+		t.Errorf("the sender: %v", err)
+	}
+	time.Sleep(6 * time.Second) // longer than a connection is kept that has nothing to read
+	got := make([]byte, size)
+	if n, err := io.ReadFull(out, got); err != nil {
+		t.Errorf("%d of %d bytes: %v", n, size, err)
+	}
+	receiver.Signal(syscall.SIGTERM)
+	if err := receiver.Wait(); err != nil {
+		t.Errorf("the receiver: %v", err)
+	}
+}

@@ -232,8 +232,8 @@ func (c *core) closed(now time.Time, id link.LinkID, cause error) {
 	default:
 		p := s.peer
 		switch {
-		case c.leaving:
-			cause = ErrClosed
+		case c.leaving && cause != ErrTimeout:
+			cause = ErrClosed // the peer has heard the goodbye
 		case p.arb.Restarted():
 			cause = ErrRestarted
 		}

@@ -171,6 +171,7 @@ func (m *Mesh) DialStream(ctx context.Context, id link.ID, service string) (*Str
 	m.wg.Add(1) // what runs in here is the mesh's
 	m.mu.Unlock()
 	defer m.wg.Done()
+	caller := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, streamTime, ErrTimeout)
 	defer cancel()
 	defer context.AfterFunc(m.ctx, cancel)()
@@ -185,6 +186,8 @@ func (m *Mesh) DialStream(ctx context.Context, id link.ID, service string) (*Str
 			return m.newStream(conn, w, service), nil
 		case m.ctx.Err() != nil:
 			return nil, ErrClosed
+		case caller.Err() != nil && context.Cause(caller) != caller.Err():
+			return nil, fmt.Errorf("%w: %w (%v)", caller.Err(), context.Cause(caller), err)
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("%w (%v)", context.Cause(ctx), err)
 		case decisive(err):
@@ -398,7 +401,7 @@ func streamError(code link.Code) error {
 	case link.CodeServiceBusy:
 		return ErrServiceBusy
 	case link.CodeLeaving:
-		return errLeaving
+		return fmt.Errorf("%w: %w", ErrNoPeer, errLeaving)
 	case link.CodeWrongNode:
 		return ErrWrongNode
 	default:
