@@ -46,6 +46,8 @@ type DNSOptions struct {
 //  3. A and AAAA records of NAME, all at the port on which the node itself
 //     listens: give the nodes one port by Config.Addr.
 //
+// If it cannot be told whether one exists, the next is taken for the time being.
+//
 // NAME:PORT stands for the A and AAAA records of NAME at that port. All records
 // count; the priorities and weights of SRV records do not, as a node is wanted
 // connected with all others.
@@ -55,9 +57,11 @@ type DNSOptions struct {
 //
 // It is asked again when the TTL of what was answered is over, at the latest after
 // 5 minutes, and after each change of the machine's network; that there are no
-// records is believed for as long as the zone says (RFC 2308). Addresses that are not
-// in the DNS any more are withdrawn. While the DNS cannot be asked, nothing is; while it
-// can be asked for a part only, the newest 256 that are missing are kept.
+// records is believed for as long as the zone says (RFC 2308). A lookup that is under
+// way when the network changes is started over if it is not answered within a second.
+// Addresses that are not in the DNS any more are withdrawn. While the DNS cannot be
+// asked, nothing is; while it can be asked for a part only, the newest 256 that are
+// missing are kept.
 //
 // What cannot be a name of hosts, such as an IP address, which is for Config.Seeds, or
 // one with a space, is an error of Start, and so of tcpnet.Join, that says why.
@@ -166,6 +170,10 @@ func (s *dnsSession) Close() error {
 // changes.
 const dnsChangeGap = time.Second
 
+// maxDNSAbandoned is how often a lookup is given twice the time of the one before, which
+// was abandoned: up to a minute, in which several servers may fail to answer.
+const maxDNSAbandoned = 6
+
 func (s *dnsSession) run(ctx context.Context) {
 	defer close(s.done)
 	changed := make(chan struct{}, 1)
@@ -177,35 +185,76 @@ func (s *dnsSession) run(ctx context.Context) {
 	})()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var last time.Time
+	var (
+		answer    <-chan dnsAnswer // of the lookup under way, if there is one
+		began     time.Time        // when the last lookup did
+		again     bool             // the network has changed since
+		abandoned int              // lookups in a row
+	)
+	abandon := func() {}
+	defer func() { abandon() }()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
+			// A lookup under way may be asking servers that are out of reach now. It is
+			// given more and more time, for a network that never rests.
+			again = true
 			s.schedule.failures = 0
-			timer.Reset(max(time.Until(last.Add(dnsChangeGap)), 0))
-			continue
+			timer.Reset(max(time.Until(began.Add(dnsChangeGap<<abandoned)), 0))
 		case <-timer.C:
+			if answer != nil {
+				abandon()
+				abandoned = min(abandoned+1, maxDNSAbandoned)
+			}
+			again, began = false, time.Now()
+			answer, abandon = s.lookup(ctx)
+		case a := <-answer:
+			abandon()
+			if ctx.Err() != nil {
+				return
+			}
+			answer, abandoned = nil, 0
+			s.report(a.found, a.err)
+			wait := s.schedule.next(a.ttl, a.err)
+			s.log.Debug("asked the DNS", "name", s.name, "addrs", a.found, "ttl", a.ttl, "again", wait, "err", a.err)
+			if !again {
+				timer.Reset(wait)
+			}
 		}
-		found, ttl, err := s.lookup(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		s.report(found, err)
-		wait := s.schedule.next(ttl, err)
-		s.log.Debug("asked the DNS", "name", s.name, "addrs", found, "ttl", ttl, "again", wait, "err", err)
-		last = time.Now()
-		timer.Reset(wait)
 	}
 }
 
-func (s *dnsSession) lookup(ctx context.Context) ([]netip.AddrPort, time.Duration, error) {
+// A dnsAnswer is what a lookup comes to: see [dnsQuery.resolve].
+type dnsAnswer struct {
+	found []netip.AddrPort
+	ttl   time.Duration
+	err   error
+}
+
+// lookup begins to ask. abandon waits for the end of that, which is soon.
+func (s *dnsSession) lookup(ctx context.Context) (answer <-chan dnsAnswer, abandon func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan dnsAnswer, 1)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		done <- s.ask(ctx)
+	}()
+	return done, func() {
+		cancel()
+		<-ended
+	}
+}
+
+func (s *dnsSession) ask(ctx context.Context) (a dnsAnswer) {
 	r, err := s.open()
 	if err != nil {
-		return nil, 0, err
+		return dnsAnswer{err: err}
 	}
-	return s.query.resolve(ctx, r)
+	a.found, a.ttl, a.err = s.query.resolve(ctx, r)
+	return a
 }
 
 // maxDNSKept is how many addresses are still believed in that were found before and not

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ type zone struct {
 	mu      sync.Mutex // guards what follows
 	search  []string
 	records map[string]string // "SRV NAME" or "A NAME": "TTL VALUE..."; "!" is a failure
+	slow    time.Duration     // how long each answer takes
 	asked   []string
 }
 
@@ -49,11 +51,23 @@ func (z *zone) take() []string {
 	return z.asked
 }
 
-func (z *zone) ask(key string) (ttl time.Duration, values []string, err error) {
+// takes has each answer take that long from now on.
+func (z *zone) takes(d time.Duration) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
+	z.slow = d
+}
+
+func (z *zone) ask(ctx context.Context, key string) (ttl time.Duration, values []string, err error) {
+	z.mu.Lock()
 	z.asked = append(z.asked, key)
-	text := z.records[key]
+	text, slow := z.records[key], z.slow
+	z.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		return 0, nil, ctx.Err()
+	case <-time.After(slow):
+	}
 	if text == "" {
 		return time.Minute, nil, nil
 	}
@@ -68,8 +82,8 @@ func (z *zone) ask(key string) (ttl time.Duration, values []string, err error) {
 	return ttl, values[1:], nil
 }
 
-func (z *zone) Services(_ context.Context, name string) (a dns.Answer, err error) {
-	ttl, values, err := z.ask("SRV " + name)
+func (z *zone) Services(ctx context.Context, name string) (a dns.Answer, err error) {
+	ttl, values, err := z.ask(ctx, "SRV "+name)
 	a.TTL = ttl
 	for _, v := range values {
 		host, port, _ := strings.Cut(v, ":")
@@ -80,8 +94,8 @@ func (z *zone) Services(_ context.Context, name string) (a dns.Answer, err error
 	return a, err
 }
 
-func (z *zone) Addrs(_ context.Context, name string) (a dns.Answer, err error) {
-	ttl, values, err := z.ask("A " + name)
+func (z *zone) Addrs(ctx context.Context, name string) (a dns.Answer, err error) {
+	ttl, values, err := z.ask(ctx, "A "+name)
 	a.TTL = ttl
 	for _, v := range values {
 		a.Addrs = append(a.Addrs, netip.MustParseAddr(v))
@@ -290,6 +304,44 @@ func TestSomeHostsCannotBeLookedUp(t *testing.T) {
 	})
 }
 
+// What a server has no answer to is passed over: the next that the name stands for is
+// found, and nothing is withdrawn, because the server may have records.
+func TestSomeOfWhatANameStandsForCannotBeAskedFor(t *testing.T) {
+	all := map[string]string{
+		"SRV _tcpnet._tcp.n.": "10s a.:1", "SRV n.": "10s a.:2", "A n.": "10s 10.0.0.9", "A a.": "10s 10.0.0.1",
+	}
+	for _, test := range []struct {
+		failing []string
+		want    string
+	}{
+		{[]string{"SRV _tcpnet._tcp.n."}, "[10.0.0.1:1 10.0.0.1:2]"},
+		{[]string{"SRV _tcpnet._tcp.n.", "SRV n."}, "[10.0.0.1:1 10.0.0.9:4000]"},
+		{[]string{"SRV _tcpnet._tcp.n.", "SRV n.", "A n."}, "[10.0.0.1:1]"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			z := &zone{records: maps.Clone(all)}
+			r, _ := finding(t, "n", z)
+			if got := r.known(); got != "[10.0.0.1:1]" {
+				t.Fatal("at first:", got)
+			}
+			for _, key := range test.failing {
+				z.set(key, "!")
+			}
+			time.Sleep(time.Hour)
+			if got := r.known(); got != test.want {
+				t.Errorf("without %v: %s, want %s", test.failing, got, test.want)
+			}
+			for _, key := range test.failing {
+				z.set(key, all[key])
+			}
+			time.Sleep(10 * time.Minute)
+			if got := r.known(); got != "[10.0.0.1:1]" {
+				t.Errorf("after it was without %v: %s", test.failing, got)
+			}
+		})
+	}
+}
+
 func TestTheDNSIsAskedAsOftenAsItSays(t *testing.T) {
 	for _, test := range []struct {
 		answer      string
@@ -330,6 +382,59 @@ func TestTheDNSIsAskedWhenTheNetworkChanges(t *testing.T) {
 		}
 		if n := len(z.take()); n > 2 {
 			t.Errorf("asked %d times within a second", n)
+		}
+	})
+}
+
+// What is asked of the servers of a network that is gone is not waited for.
+func TestALookupIsStartedOverWhenTheNetworkChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := &zone{records: map[string]string{"A n.": "5m 10.0.0.1"}, slow: time.Minute}
+		r, change := finding(t, "n:80", z)
+		time.Sleep(dnsChangeGap / 2)
+		z.takes(0)
+		z.set("A n.", "5m 10.0.0.2")
+		change()
+		time.Sleep(dnsChangeGap)
+		if got := r.known(); got != "[10.0.0.2:80]" {
+			t.Error(got)
+		}
+		time.Sleep(2 * time.Minute)
+		if got := fmt.Sprintf("%v %v", z.take(), r.known()); got != "[A n. A n.] [10.0.0.2:80]" {
+			t.Error("asked for and known:", got)
+		}
+	})
+}
+
+// A change is not forgotten if the lookup that was under way is answered in time.
+func TestTheNetworkChangesDuringALookup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := &zone{records: map[string]string{"A n.": "5m 10.0.0.1"}, slow: dnsChangeGap / 2}
+		r, change := finding(t, "n:80", z)
+		change()
+		time.Sleep(dnsChangeGap * 3 / 4)
+		if got := r.known(); got != "[10.0.0.1:80]" {
+			t.Error("at first:", got)
+		}
+		z.set("A n.", "5m 10.0.0.2")
+		time.Sleep(2 * dnsChangeGap)
+		if got := r.known(); got != "[10.0.0.2:80]" {
+			t.Error("after the change:", got)
+		}
+	})
+}
+
+// In a network that never rests, slow servers get to answer all the same.
+func TestSlowServersInANetworkThatNeverRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := &zone{records: map[string]string{"A n.": "5m 10.0.0.1"}, slow: 5 * dnsChangeGap}
+		r, change := finding(t, "n:80", z)
+		for range 600 {
+			change()
+			time.Sleep(dnsChangeGap / 10)
+		}
+		if got := r.known(); got != "[10.0.0.1:80]" {
+			t.Errorf("%s, having asked for %v", got, z.take())
 		}
 	})
 }

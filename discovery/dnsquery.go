@@ -72,16 +72,19 @@ func (q *dnsQuery) at(ctx context.Context, r resolver, full string) (found []net
 		return atPort(a.Addrs, q.port), a.TTL, err
 	}
 	none := time.Duration(-1)
+	var errs []error // what could not be asked for: there may be more than is found
 	for _, prefix := range []string{dnsService, ""} {
 		if prefix != "" && strings.HasPrefix(full, "_") { // it names a service itself
 			continue
 		}
 		a, err := r.Services(ctx, prefix+full)
 		if err != nil {
-			return nil, 0, err
+			errs = append(errs, err)
+			continue
 		}
 		if len(a.Services) > 0 {
-			return q.targets(ctx, r, a)
+			found, ttl, err := q.targets(ctx, r, a)
+			return found, ttl, errors.Join(append(errs, err)...)
 		}
 		if none < 0 || a.TTL < none {
 			none = a.TTL
@@ -91,7 +94,7 @@ func (q *dnsQuery) at(ctx context.Context, r resolver, full string) (found []net
 	if a.Empty() {
 		a.TTL = min(a.TTL, none)
 	}
-	return atPort(a.Addrs, q.own), a.TTL, err
+	return atPort(a.Addrs, q.own), a.TTL, errors.Join(append(errs, err)...)
 }
 
 // targets looks up the hosts of SRV records whose addresses did not come with them.

@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -40,9 +41,16 @@ type Discoverer struct {
 	delegate memberlist.Delegate      // the program's, or nil
 	events   memberlist.EventDelegate // likewise
 
+	// turn holds a value while memberlist updates the metadata of the member. It takes the
+	// metadata first and numbers it later: of two updates at a time, the one with the older
+	// metadata could get the higher number, and would be what the members believe.
+	turn chan struct{}
+	sent int // how many of those removed have been withdrawn; for who has the turn
+
 	mu       sync.Mutex // guards what follows
 	list     *memberlist.Memberlist
 	sessions []*session
+	removed  int               // sessions, so far
 	members  map[string]seen   // those alive, by name
 	starts   map[string]uint32 // of nodes that were told of, by cluster and ID
 }
@@ -66,7 +74,7 @@ const maxStarts = 4096
 // theirs; set them before. They see members with their own metadata, without what is
 // added here, and so does [Meta].
 func New(cfg *memberlist.Config) *Discoverer {
-	d := &Discoverer{delegate: cfg.Delegate, events: cfg.Events, members: make(map[string]seen), starts: make(map[string]uint32)}
+	d := &Discoverer{delegate: cfg.Delegate, events: cfg.Events, turn: make(chan struct{}, 1), members: make(map[string]seen), starts: make(map[string]uint32)}
 	cfg.Delegate, cfg.Events = (*delegate)(d), (*events)(d)
 	return d
 }
@@ -95,8 +103,8 @@ func Meta(n *memberlist.Node) []byte {
 	return own
 }
 
-// announceTime is how long the news of a node may take to be sent to some members, who
-// pass it on.
+// announceTime is how long the news that a node is gone may take to be sent to some
+// members, who pass it on.
 const announceTime = 2 * time.Second
 
 var errNoList = errors.New("gossip: there is no memberlist: call Use first")
@@ -136,15 +144,40 @@ func (d *Discoverer) Start(ctx context.Context, self discovery.Self, sink discov
 		return nil, fmt.Errorf("gossip: the member's own metadata, of %d bytes, leaves no room for %d", len(inner), size)
 	}
 	s.done.Go(s.run)
-	// This waits until the news has been sent. Meanwhile the others can be found.
-	s.done.Go(func() { list.UpdateNode(announceTime) })
+	// This may have to wait for its turn. Meanwhile the others can be found.
+	s.done.Go(func() { d.announce(list) })
 	return s, nil
 }
 
-func (d *Discoverer) remove(s *session) {
+// announce has memberlist tell of the sessions, without waiting until it has.
+func (d *Discoverer) announce(list *memberlist.Memberlist) {
+	d.turn <- struct{}{}
+	defer func() { <-d.turn }()
+	list.UpdateNode(1) // as short as can be; 0 is without a limit
+}
+
+// remove removes a session and returns how many have been.
+func (d *Discoverer) remove(s *session) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sessions = slices.DeleteFunc(d.sessions, func(o *session) bool { return o == s })
+	d.removed++
+	return d.removed
+}
+
+// withdraw has memberlist tell that a session was removed, as the nth, and waits until
+// that was sent. Those that wait for their turn meanwhile go together.
+func (d *Discoverer) withdraw(nth int) {
+	d.turn <- struct{}{}
+	defer func() { <-d.turn }()
+	if d.sent >= nth {
+		return
+	}
+	d.mu.Lock()
+	list, removed := d.list, d.removed
+	d.mu.Unlock()
+	list.UpdateNode(announceTime)
+	d.sent = removed
 }
 
 // innerMeta returns the metadata of the program's own.
@@ -164,9 +197,12 @@ func (d *Discoverer) look(n *memberlist.Node) {
 	d.members[n.Name] = m
 	again := false // a node has taken the place of one with the same ID
 	for _, e := range entries {
-		key := string(e.cluster[:]) + e.id
+		key := e.key()
 		start, known := d.starts[key]
 		again = again || known && start != e.start
+		if !known && len(d.starts) >= maxStarts {
+			d.forget()
+		}
 		if known || len(d.starts) < maxStarts {
 			d.starts[key] = e.start
 		}
@@ -174,6 +210,17 @@ func (d *Discoverer) look(n *memberlist.Node) {
 	for _, s := range d.sessions {
 		s.look(m, again)
 	}
+}
+
+// forget makes room in starts: it drops the nodes that no member tells of any more.
+func (d *Discoverer) forget() {
+	told := make(map[string]bool)
+	for _, m := range d.members {
+		for _, e := range m.entries {
+			told[e.key()] = true
+		}
+	}
+	maps.DeleteFunc(d.starts, func(key string, _ uint32) bool { return !told[key] })
 }
 
 // left takes that a member is there no longer.
@@ -248,12 +295,9 @@ func (s *session) run() {
 // memberlist runs still.
 func (s *session) Close() error {
 	s.once.Do(func() {
-		s.owner.remove(s)
+		nth := s.owner.remove(s)
 		close(s.stop)
-		s.owner.mu.Lock()
-		list := s.owner.list
-		s.owner.mu.Unlock()
-		list.UpdateNode(announceTime) // takes the place of an announcement that is under way
+		s.owner.withdraw(nth)
 	})
 	s.done.Wait()
 	return nil

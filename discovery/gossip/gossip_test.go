@@ -45,20 +45,27 @@ func config(name string) *memberlist.Config {
 	return cfg
 }
 
+// list is a memberlist with the address of its member: memberlist writes its own while
+// it takes metadata, so that nobody else may read it then.
+type list struct {
+	*memberlist.Memberlist
+	addr string
+}
+
 // member makes a member that knows of others, if there are any.
-func member(t *testing.T, cfg *memberlist.Config, others ...*memberlist.Memberlist) (*memberlist.Memberlist, *gossip.Discoverer) {
+func member(t *testing.T, cfg *memberlist.Config, others ...list) (list, *gossip.Discoverer) {
 	t.Helper()
-	list, d, err := gossip.Create(cfg)
+	m, d, err := gossip.Create(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { list.Shutdown() })
+	t.Cleanup(func() { m.Shutdown() })
 	for _, o := range others {
-		if _, err := list.Join([]string{o.LocalNode().Address()}); err != nil {
+		if _, err := m.Join([]string{o.addr}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return list, d
+	return list{m, m.LocalNode().Address()}, d
 }
 
 // node makes a node that is found by d alone.
@@ -89,19 +96,15 @@ func wait(t *testing.T, n *tcpnet.Node, count int) {
 
 func TestMembersBecomeAMesh(t *testing.T) {
 	name := cluster()
-	var first *memberlist.Memberlist
+	var others []list
 	var nodes []*tcpnet.Node
 	for i := range 4 {
-		var others []*memberlist.Memberlist
-		if first != nil {
-			others = append(others, first)
-		}
-		list, d := member(t, config(fmt.Sprint("m", i)), others...)
-		first = list
+		m, d := member(t, config(fmt.Sprint("m", i)), others...)
+		others = []list{m}
 		nodes = append(nodes, node(t, name, d))
 	}
 	// One process may have several, and those of another name are left alone.
-	_, d := member(t, config("m4"), first)
+	_, d := member(t, config("m4"), others...)
 	nodes = append(nodes, node(t, name, d), node(t, name, d))
 	stranger := node(t, cluster(), d)
 	for _, n := range nodes {
@@ -119,7 +122,7 @@ func TestMembersThatMeetLater(t *testing.T) {
 	a := node(t, name, d)
 	two, e := member(t, config("two"))
 	b := node(t, name, e)
-	if _, err := one.Join([]string{two.LocalNode().Address()}); err != nil {
+	if _, err := one.Join([]string{two.addr}); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, a, 1)

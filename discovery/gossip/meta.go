@@ -44,6 +44,9 @@ func clusterHash(name string) (h [8]byte) {
 	return h
 }
 
+// key is the same for all nodes with an ID in a cluster.
+func (e *entry) key() string { return string(e.cluster[:]) + e.id }
+
 // candidate returns where the node is, if its member has an address.
 func (e *entry) candidate(member net.IP) (discovery.Candidate, bool) {
 	c := discovery.Candidate{ID: e.id, Source: "gossip"}

@@ -66,6 +66,7 @@ type hub struct {
 
 	mu    sync.Mutex // guards what follows
 	subs  map[*subscriber]struct{}
+	watch int    // how many watches were started: the last is the one that counts
 	stop  func() // stops the watch; set while there are subscribers
 	state State  // as last published; nil: it could not be seen
 }
@@ -96,7 +97,9 @@ func (h *hub) subscribe(f func(Event)) (cancel func()) {
 	defer h.mu.Unlock()
 	if len(h.subs) == 0 {
 		h.subs = make(map[*subscriber]struct{})
-		h.state, h.stop = h.start(h.publish)
+		h.watch++
+		watch := h.watch
+		h.state, h.stop = h.start(func(e Event) { h.publish(watch, e) })
 	}
 	h.subs[s] = struct{}{}
 	return sync.OnceFunc(func() {
@@ -121,8 +124,14 @@ func (h *hub) current() (State, bool) {
 	return h.state, len(h.subs) > 0 && h.state != nil
 }
 
-func (h *hub) publish(e Event) {
+// publish passes on what a watch has seen. One that is being stopped may still be looking
+// when the next has begun, and what it sees then is out of date.
+func (h *hub) publish(watch int, e Event) {
 	h.mu.Lock()
+	if watch != h.watch {
+		h.mu.Unlock()
+		return
+	}
 	h.state = e.State
 	subs := make([]*subscriber, 0, len(h.subs))
 	for s := range h.subs {

@@ -76,6 +76,24 @@ func TestCurrentIsWhatTheSubscribersKnow(t *testing.T) {
 	}
 }
 
+// The watch of those who have all cancelled may be in the middle of a look when somebody
+// subscribes anew. What it saw is older than what the new watch began with.
+func TestAWatchThatEndsTellsTheNextSubscriberNothing(t *testing.T) {
+	one, two := State{{Interface: net.Interface{Index: 1}}}, State{{Interface: net.Interface{Index: 2}}}
+	h := newFakeHub()
+	h.now = one
+	cancel := h.subscribe(func(Event) {})
+	ending := h.publish
+	cancel()
+	h.now = two
+	cancel = h.subscribe(func(e Event) { t.Errorf("told of %v", e.State) })
+	defer cancel()
+	ending(Event{State: one})
+	if s, ok := h.current(); !ok || !s.Equal(two) {
+		t.Errorf("current = %v, %v, want the state that the new watch began with", s, ok)
+	}
+}
+
 func TestCancelWaitsForTheCall(t *testing.T) {
 	h := newFakeHub()
 	entered, leave := make(chan struct{}), make(chan struct{})
