@@ -31,6 +31,7 @@ type Stats struct {
 	Handshakes   Histogram `json:"handshakes"`    // from the first packet to a node until its answer
 	RTT          Histogram `json:"rtt"`           // round trips to peers that were measured
 
+	// What a copy by io.Copy moves is counted when that ends.
 	BytesRead    uint64 `json:"bytes_read"`    // by the program, of all connections
 	BytesWritten uint64 `json:"bytes_written"` // by the program, to all connections
 

@@ -30,8 +30,8 @@ import (
 //
 //	http.DefaultTransport = meshhttp.Transport(node)
 //
-// The host is a peer's label or ID, as [tcpnet.Node.DialContext] takes it. A label with
-// characters that no host name has, such as a space, needs the ID. The service is
+// The host is a peer's label or ID, as [tcpnet.Node.DialContext] takes it. Of a peer whose
+// label has characters that no host name has, such as a space or ü, it has to be the ID. The service is
 // "http" for URLs that begin with http:// and "https" for https://; with a port in the
 // URL, the service is the port as text: http://kitchen-pi.mesh:8080/ is served by
 // node.Listen("8080"). A proxy of the environment's is not asked for peers.
