@@ -319,8 +319,8 @@ const (
 	// unreadTime is how long it does if there is something left to read: the
 	// program may be kept waiting by its own output.
 	unreadTime = 5 * time.Minute
-	// unusedTime is how long one stays open that the program has never read, if
-	// there is nothing to read: the peer may wait for its end.
+	// unusedTime is how long its writing half does if the program has never read it,
+	// and there is nothing to read: the peer may wait for its end.
 	unusedTime = 250 * time.Millisecond
 )
 
@@ -335,16 +335,17 @@ func (n *Node) lingerLocked(c *Conn) {
 		if now != before || c.reading.Load() > 0 || c.writing.Load() > 0 {
 			before, since = now, time.Now()
 		}
+		idle := time.Since(since)
 		limit := lingerTime
-		switch {
-		case f.unread > 0:
+		if f.unread > 0 {
 			limit = unreadTime
-		case f.known && !c.used.Load() && f.unsent == 0 && done(c.out.drained()):
-			limit = unusedTime
 		}
-		if time.Since(since) >= limit {
+		switch {
+		case idle >= limit:
 			c.Close()
 			return
+		case idle >= unusedTime && f.known && !c.used.Load() && f.unread+f.unsent == 0 && done(c.out.drained()):
+			c.CloseWrite()
 		}
 		n.mu.Lock()
 		defer n.mu.Unlock()

@@ -37,9 +37,9 @@ type PeerInfo struct {
 // the node is closed; Context tells. What the peer had sent before can still be
 // read then, and a peer that leaves in good order reads an answer. The socket is closed
 // by Close, or by the node when it was not used for a while after the end: for 5 minutes
-// if there is something to read (on Linux), for 5 seconds if not, and for a quarter of a
-// second if the program has never read it. So a program that has no use for a connection
-// need not touch it.
+// if there is something to read (on Linux), for 5 seconds if not. A program that has no
+// use for a connection need not touch it, and keeps no peer waiting that leaves: the
+// writing half of one that was never read is ended a quarter of a second after that.
 type Conn struct {
 	raw    net.Conn
 	node   *Node
