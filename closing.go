@@ -115,16 +115,6 @@ func (n *Node) finish(ctx context.Context, all []parting) error {
 	return nil
 }
 
-// facts are what the system knows of a socket.
-type facts struct {
-	known  bool
-	unread int    // bytes that have come and were not read
-	unsent int    // bytes that were written and that the other machine has not acknowledged
-	ended  bool   // the other side has ended its half
-	closed bool   // both sides have, or the socket was reset
-	moved  uint64 // bytes that have come, and that were acknowledged
-}
-
 // A parting is a connection or stream, this side's half of which is ended, as soon as
 // nothing is queued any more.
 type parting struct {
@@ -138,14 +128,16 @@ type parting struct {
 	finished <-chan struct{}        // closed when the peer's end was read, or by Close
 	over     <-chan struct{}        // closed when the peer has left or is lost
 	cause    func() error           // which of it
-	moved    func() [4]uint64       // changes whenever the program reads or writes
+	used     func() bool            // the program reads
+	unsent   func(facts) int        // bytes of the program's that have not arrived
+	moved    func() [3]uint64       // changes whenever bytes are read or written
 	lost     func() uint64          // grows with what was written and did not arrive
 	before   uint64                 // what it was
 }
 
 // drainTime is how long Shutdown waits, when a peer has left or is lost, for the
-// program to read what the peer had sent, if the system does not tell whether there is
-// anything.
+// program to read what the peer had sent, if that is not known to be anything, or the
+// program has never read.
 const drainTime = time.Second
 
 // How often Shutdown looks at a connection: at first soon, and then less and less often.
@@ -169,16 +161,18 @@ func (n *Node) finishOne(ctx context.Context, p parting) (arrived bool) {
 		sent := false
 		if arrived = false; done(drained) {
 			drained = nil // and nothing to wait for
-			arrived = f.unsent == 0 && p.lost() == p.before
-			sent = f.unsent == 0 || f.closed
+			unsent := p.unsent(f)
+			arrived = unsent == 0 && p.lost() == p.before
+			sent = unsent == 0 || f.Closed
 		}
-		read := done(p.finished) || f.known && f.ended && f.unread == 0
+		// TLS may hold what the system has handed out already.
+		read := done(p.finished) || f.known && f.Ended && f.Unread == 0 && p.peer.TLS == nil
 		limit := lingerTime
 		if done(p.over) {
 			cause := p.cause()
 			arrived = arrived || errors.Is(cause, ErrClosed) // its program does not want more
 			sent = sent || !errors.Is(cause, ErrLeft)        // nothing arrives any more
-			if sent && !f.known {
+			if sent && !(f.known && p.used()) {
 				limit = drainTime
 			}
 		}
@@ -186,7 +180,7 @@ func (n *Node) finishOne(ctx context.Context, p parting) (arrived bool) {
 			return arrived
 		}
 		m := p.moved()
-		now := [6]uint64{m[0], m[1], m[2], m[3], f.moved, uint64(f.unread)}
+		now := [6]uint64{m[0], m[1], m[2], f.Received, f.Acked, uint64(f.Unread)}
 		if now != before {
 			before, since = now, time.Now()
 		} else if time.Since(since) >= limit {
@@ -285,7 +279,7 @@ func (n *Node) Close() error {
 		for _, c := range conns {
 			closed.Go(func() {
 				hurry(c.raw, closeTime)
-				c.Close()
+				c.retire()
 			})
 		}
 		for _, s := range streams {
@@ -327,24 +321,24 @@ const (
 // lingerLocked closes a connection that has ended when it is not used any more. It is
 // called with mu held.
 func (n *Node) lingerLocked(c *Conn) {
-	before, since := c.moved(), time.Now()
+	before, readsBefore, since := c.moved(), c.reads.Load(), time.Now()
 	var look func()
 	look = func() {
 		f := factsOf(c.raw)
-		now := c.moved()
-		if now != before || c.reading.Load() > 0 || c.writing.Load() > 0 {
-			before, since = now, time.Now()
+		now, reads := c.moved(), c.reads.Load()
+		if now != before || reads != readsBefore || c.reading.Load() > 0 || c.writing.Load() > 0 {
+			before, readsBefore, since = now, reads, time.Now()
 		}
 		idle := time.Since(since)
 		limit := lingerTime
-		if f.unread > 0 {
+		if f.unread(c.private()) > 0 {
 			limit = unreadTime
 		}
 		switch {
 		case idle >= limit:
-			c.Close()
+			c.retire()
 			return
-		case idle >= unusedTime && f.known && !c.used.Load() && f.unread+f.unsent == 0 && done(c.out.drained()):
+		case idle >= unusedTime && f.known && !c.private() && !c.used.Load() && f.Unread+f.Unsent == 0 && done(c.out.drained()):
 			c.CloseWrite()
 		}
 		n.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -177,7 +178,87 @@ func TestShutdownTellsWhatHasNotArrived(t *testing.T) {
 	ca, cb := accept(t, a), accept(t, b)
 	ca.Send(make([]byte, much))
 	cb.Read(make([]byte, 1)) // a program that reads, and then stops
-	if err := a.Shutdown(context20(t)); !errors.Is(err, tcpnet.ErrNotDelivered) || !bytes.Contains([]byte(err.Error()), []byte("sleepy")) {
+	if err := a.Shutdown(context20(t)); !errors.Is(err, tcpnet.ErrNotDelivered) || !strings.Contains(err.Error(), "sleepy") {
 		t.Errorf("Shutdown: %v", err)
+	}
+}
+
+// readSlowly reads all that comes, a little at a time.
+func readSlowly(t *testing.T, c *tcpnet.Conn) <-chan int {
+	read := make(chan int, 1)
+	go func() {
+		n, b := 0, make([]byte, 10_000)
+		for {
+			k, err := c.Read(b)
+			n += k
+			if err != nil {
+				if err != io.EOF {
+					t.Errorf("after %d bytes: %v", n, err)
+				}
+				read <- n
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	return read
+}
+
+// A program that reads slowly sees the end as well, also if its node has closed the
+// connection by then; and Shutdown lets it read what a peer has sent that has gone.
+func TestSlowReadersSeeTheEnd(t *testing.T) {
+	for name, early := range map[string]bool{"both leave": false, "the peer has gone before": true} {
+		t.Run(name, func(t *testing.T) {
+			name := cluster()
+			a := join(t, tcpnet.Config{Name: name})
+			b := join(t, tcpnet.Config{Name: name})
+			ca, cb := accept(t, a), accept(t, b)
+			const size = 100_000
+			cb.CloseWrite()
+			io.Copy(io.Discard, ca)
+			ca.Send(make([]byte, size))
+			down := make(chan error, 2)
+			go func() { down <- a.Shutdown(context20(t)) }()
+			if early {
+				if err := <-down; err != nil {
+					t.Error(err)
+				}
+				down <- nil
+			}
+			read := readSlowly(t, cb)
+			go func() { down <- b.Shutdown(context20(t)) }()
+			if n := <-read; n != size {
+				t.Errorf("%d of %d bytes were read", n, size)
+			}
+			for range 2 {
+				if err := <-down; err != nil {
+					t.Errorf("Shutdown: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// A connection of a private cluster that brings something, and whose peer has gone, waits
+// for a program that is late to accept it.
+func TestAFirstMessageIsReadLate(t *testing.T) {
+	for name, secrets := range map[string][][]byte{"open": nil, "private": {secret(t)}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			name := cluster()
+			a := join(t, tcpnet.Config{Name: name, Secrets: secrets})
+			b := join(t, tcpnet.Config{Name: name, Secrets: secrets, Handler: func(c *tcpnet.Conn) {
+				io.WriteString(c, "hello")
+				c.CloseWrite()
+			}})
+			wait(t, a, 1)
+			left := events(t, a)
+			b.Close()
+			await[tcpnet.Left](t, left)
+			time.Sleep(500 * time.Millisecond)
+			if got, err := io.ReadAll(accept(t, a)); string(got) != "hello" || err != nil {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
 	}
 }

@@ -7,7 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"example.com/tcpnet/discovery"
@@ -186,9 +190,12 @@ func (cfg Config) withDefaults(host netstack.Host) (Config, error) {
 		cfg.Addr = ":0"
 	}
 	for _, s := range cfg.Seeds {
-		if _, _, err := net.SplitHostPort(s); err != nil {
+		if err := checkSeed(s); err != nil {
 			return cfg, fmt.Errorf("tcpnet: Config.Seeds: %q: %w (want \"host:port\")", s, err)
 		}
+	}
+	if slices.Contains(cfg.Discovery, nil) {
+		return cfg, errors.New("tcpnet: Config.Discovery has a nil")
 	}
 	if cfg.Label == "" {
 		cfg.Label = host.Hostname()
@@ -216,6 +223,21 @@ func (cfg Config) withDefaults(host netstack.Host) (Config, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return cfg, nil
+}
+
+// checkSeed returns what is wrong with a "host:port".
+func checkSeed(s string) error {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return err
+	}
+	if host == "" || strings.ContainsFunc(host, unicode.IsSpace) {
+		return errors.New("this is no name or address of a machine")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return errors.New("the port has to be a number from 1 to 65535")
+	}
+	return nil
 }
 
 func setDefault[T comparable](v *T, d T) {

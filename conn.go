@@ -39,7 +39,8 @@ type PeerInfo struct {
 // by Close, or by the node when it was not used for a while after the end: for 5 minutes
 // if there is something to read (on Linux), for 5 seconds if not. A program that has no
 // use for a connection need not touch it, and keeps no peer waiting that leaves: the
-// writing half of one that was never read is ended a quarter of a second after that.
+// writing half of one that was never read is ended a quarter of a second after that, or,
+// in a private cluster and on other systems, with the connection.
 type Conn struct {
 	raw    net.Conn
 	node   *Node
@@ -49,7 +50,7 @@ type Conn struct {
 	cancel context.CancelCauseFunc
 	out    sender
 
-	read, written atomic.Uint64 // bytes
+	read, written tally
 
 	ended    atomic.Bool   // ctx is done
 	ending   atomic.Bool   // the peer's end of the stream was read
@@ -60,6 +61,7 @@ type Conn struct {
 	writing  atomic.Int32  // calls of Write and ReadFrom under way
 	used     atomic.Bool   // the program reads it, or has taken the socket
 	short    atomic.Bool   // it was lost with bytes under way to the peer
+	allRead  atomic.Bool   // the node has closed it, when all was read but the end
 	finished chan struct{} // closed when the peer's end of the stream was read, or by Close
 	finish   sync.Once
 	closing  atomic.Bool
@@ -109,7 +111,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		c.reads.Add(1)
 	}
 	n, err := c.raw.Read(b)
-	c.read.Add(uint64(n))
+	c.read.n.Add(uint64(n))
 	if err != nil {
 		err = c.readFailed(err)
 	}
@@ -122,13 +124,13 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 	c.use()
 	c.reading.Add(1)
 	defer c.reading.Add(-1)
-	in := &source{Reader: c.raw, err: io.EOF}
-	if t, ok := c.raw.(*net.TCPConn); ok {
+	in := &source{Reader: c.raw, n: &c.read.n, err: io.EOF}
+	if t, ok := c.raw.(*net.TCPConn); ok && systemTells && c.read.begin(factsOf(c.raw).taken()) {
 		n, err = t.WriteTo(w)
+		c.read.end(uint64(n))
 	} else {
 		n, err = io.Copy(w, in)
 	}
-	c.read.Add(uint64(n))
 	switch {
 	case err == nil || in.err != io.EOF:
 		if err = c.readFailed(in.err); err == io.EOF {
@@ -153,7 +155,7 @@ func (c *Conn) use() {
 // copy does with this socket.
 func (c *Conn) suspect(op string, err error) {
 	if f := factsOf(c.raw); f.known {
-		if f.closed && !c.out.over() {
+		if f.Closed && !c.out.over() {
 			c.failed(syscall.ECONNRESET)
 		}
 		return
@@ -166,22 +168,11 @@ func (c *Conn) suspect(op string, err error) {
 	}
 }
 
-// source remembers why a reader has ended.
-type source struct {
-	io.Reader
-	err error
-}
-
-func (s *source) Read(b []byte) (int, error) {
-	n, err := s.Reader.Read(b)
-	if err != nil {
-		s.err = err
-	}
-	return n, err
-}
-
 // readFailed says what an error of the socket's means.
 func (c *Conn) readFailed(err error) error {
+	if errors.Is(err, net.ErrClosed) && c.allRead.Load() {
+		return io.EOF
+	}
 	cause := context.Cause(c.ctx)
 	switch {
 	case err == io.EOF:
@@ -218,7 +209,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 	}
 	defer c.out.turn.give()
 	n, err := c.raw.Write(b)
-	c.written.Add(uint64(n))
+	c.written.n.Add(uint64(n))
 	if err != nil {
 		c.failed(err)
 		err = c.because("write", err)
@@ -254,11 +245,12 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 	}
 	defer c.out.turn.give()
 	if t, ok := c.raw.(io.ReaderFrom); ok {
+		c.written.begin(factsOf(c.raw).given())
 		n, err = t.ReadFrom(r)
+		c.written.end(uint64(n))
 	} else {
-		n, err = io.Copy(struct{ io.Writer }{c.raw}, r)
+		n, err = io.Copy(drain{c.raw, &c.written.n}, r)
 	}
-	c.written.Add(uint64(n))
 	if err != nil {
 		c.suspect("write", err)
 	}
@@ -347,6 +339,7 @@ func (c *Conn) shut(cause error) error {
 	if !c.closing.CompareAndSwap(false, true) {
 		return net.ErrClosed
 	}
+	c.look()
 	if cause == ErrClosed {
 		c.out.lastWords()
 	} else {
@@ -420,15 +413,42 @@ func (c *Conn) String() string {
 	return fmt.Sprintf("%s (%s, %v)", c.peer.ID, c.peer.Label, c.peer.Addr)
 }
 
-// moved returns figures that change whenever the program reads or writes.
-func (c *Conn) moved() [4]uint64 {
-	return [4]uint64{c.read.Load(), c.written.Load(), c.reads.Load(), c.out.status().QueuedBytes}
+// look counts what copies have moved by now.
+func (c *Conn) look() {
+	if !c.read.copying() && !c.written.copying() {
+		return
+	}
+	if f := factsOf(c.raw); f.known {
+		c.read.look(f.taken())
+		c.written.look(f.given())
+	}
 }
 
-// worthWaiting reports whether the peer may have something to say or to hear still.
+// moved returns figures that change whenever bytes are read or written.
+func (c *Conn) moved() [3]uint64 {
+	c.look()
+	return [3]uint64{c.read.n.Load(), c.written.n.Load(), c.out.status().QueuedBytes}
+}
+
+// private reports whether the connection runs in TLS.
+func (c *Conn) private() bool { return c.peer.TLS != nil }
+
+// unsent returns how many of the bytes in the socket have not arrived.
+func (c *Conn) unsent(f facts) int { return f.unsent(c.private(), c.out.over()) }
+
+// worthWaiting reports whether there may be something to say or to read still.
 func (c *Conn) worthWaiting() bool {
-	cause := context.Cause(c.ctx)
-	return cause == nil || (errors.Is(cause, ErrLeft) || errors.Is(cause, ErrClosed)) && !factsOf(c.raw).closed
+	cause, f := context.Cause(c.ctx), factsOf(c.raw)
+	return cause == nil || f.unread(c.private()) > 0 || (errors.Is(cause, ErrLeft) || errors.Is(cause, ErrClosed)) && !f.Closed
+}
+
+// retire closes the connection for a program that may not know yet that it has ended.
+func (c *Conn) retire() {
+	f, cause := factsOf(c.raw), context.Cause(c.ctx)
+	reset := f.Closed && !c.out.over()
+	ended := cause == nil || errors.Is(cause, ErrLeft) || errors.Is(cause, ErrClosed)
+	c.allRead.Store(f.known && f.Ended && f.Unread == 0 && !reset && ended && !c.private())
+	c.Close()
 }
 
 // parting is what Shutdown waits for.
@@ -436,7 +456,7 @@ func (c *Conn) parting() parting {
 	return parting{
 		conn: c, raw: c.raw, peer: c.peer, drained: c.out.drained, finished: c.finished,
 		over: c.ctx.Done(), cause: func() error { return context.Cause(c.ctx) },
-		moved: c.moved, lost: c.undelivered, before: c.undelivered(),
+		used: c.used.Load, unsent: c.unsent, moved: c.moved, lost: c.undelivered, before: c.undelivered(),
 	}
 }
 
@@ -459,7 +479,7 @@ func abrupt(cause error) bool {
 // still be read.
 func (c *Conn) end(cause error) {
 	lost := abrupt(cause) || errors.Is(cause, ErrReset)
-	c.short.Store(lost && factsOf(c.raw).unsent > 0)
+	c.short.Store(lost && c.unsent(factsOf(c.raw)) > 0)
 	c.cancel(cause)
 	c.ended.Store(true)
 	if !abrupt(cause) {

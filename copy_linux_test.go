@@ -69,3 +69,39 @@ func TestCopiesNoticeAReset(t *testing.T) {
 		})
 	}
 }
+
+// What a copy moves counts while it is under way, and is not counted twice.
+func TestCopiesAreCounted(t *testing.T) {
+	for name, secrets := range map[string][][]byte{"open": nil, "private": {secret(t)}} {
+		t.Run(name, func(t *testing.T) {
+			cluster := cluster()
+			a := join(t, tcpnet.Config{Name: cluster, Secrets: secrets})
+			b := join(t, tcpnet.Config{Name: cluster, Secrets: secrets})
+			ca, cb := accept(t, a), accept(t, b)
+			r, w := io.Pipe()
+			go io.Copy(ca, r)
+			go io.Copy(io.Discard, cb)
+			const size = 1 << 20
+			w.Write(make([]byte, size))
+			counted := func(who string, get func() uint64) {
+				t.Helper()
+				begin := time.Now()
+				for get() < size && time.Since(begin) < patience {
+					time.Sleep(time.Millisecond)
+				}
+				if n := get(); n != size {
+					t.Errorf("%s: %d of %d bytes", who, n, size)
+				}
+			}
+			read, written := func() uint64 { return b.Stats().BytesRead }, func() uint64 { return a.Stats().BytesWritten }
+			counted("read", read)
+			counted("written", written)
+			w.Close()
+			ca.Close()
+			<-cb.Context().Done()
+			cb.Close()
+			counted("read, and closed", read)
+			counted("written, and closed", written)
+		})
+	}
+}

@@ -144,7 +144,7 @@ func (s *sender) write(b *batch) (n int64, err error) {
 		b.rest = b.all
 		n, err = b.rest.WriteTo(s.conn.raw)
 		clear(b.all)
-		s.conn.written.Add(uint64(n))
+		s.conn.written.n.Add(uint64(n))
 	}
 	s.mu.Lock()
 	gone := s.queue.Wrote(int(n))

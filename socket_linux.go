@@ -15,8 +15,11 @@ const (
 	tcpClosing   = 11
 )
 
-// factsOf asks the system about a socket.
-func factsOf(raw net.Conn) (f facts) {
+// systemTells says that systemFacts knows something.
+const systemTells = true
+
+// systemFacts asks the system about a socket.
+func systemFacts(raw net.Conn) (f facts) {
 	sc, err := syscallConn(raw)
 	if err != nil {
 		return f
@@ -34,12 +37,16 @@ func factsOf(raw net.Conn) (f facts) {
 		if err != nil {
 			return
 		}
-		f = facts{known: true, unread: unread, unsent: unsent, moved: info.Bytes_received + info.Bytes_acked}
+		f.known = true
+		f.Unread, f.Unsent, f.Received, f.Acked = unread, unsent, info.Bytes_received, info.Bytes_acked
 		switch info.State {
 		case tcpTimeWait, tcpCloseWait, tcpLastAck, tcpClosing:
-			f.ended = true
+			f.Ended = true
 		case tcpClose:
-			f.ended, f.closed = true, true
+			f.Ended, f.Closed = true, true
+		}
+		if f.Ended { // by FIN, which counts as a byte, but for resets
+			f.Received--
 		}
 	})
 	return f

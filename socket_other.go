@@ -4,5 +4,8 @@ package tcpnet
 
 import "net"
 
-// factsOf asks the system about a socket. What other systems know is not asked for.
-func factsOf(net.Conn) facts { return facts{} }
+// systemTells says that systemFacts knows nothing.
+const systemTells = false
+
+// systemFacts asks the system about a socket. What other systems know is not asked for.
+func systemFacts(net.Conn) facts { return facts{} }

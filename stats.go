@@ -31,7 +31,8 @@ type Stats struct {
 	Handshakes   Histogram `json:"handshakes"`    // from the first packet to a node until its answer
 	RTT          Histogram `json:"rtt"`           // round trips to peers that were measured
 
-	// What a copy by io.Copy moves is counted when that ends.
+	// What a copy by io.Copy writes without a copy in the program is counted when that
+	// ends, except on Linux.
 	BytesRead    uint64 `json:"bytes_read"`    // by the program, of all connections
 	BytesWritten uint64 `json:"bytes_written"` // by the program, to all connections
 
@@ -104,8 +105,9 @@ type transferred struct {
 }
 
 func (t *transferred) add(c *Conn) {
-	t.read += c.read.Load()
-	t.written += c.written.Load()
+	c.look()
+	t.read += c.read.n.Load()
+	t.written += c.written.n.Load()
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	t.sent.Add(c.out.sent)

@@ -131,6 +131,8 @@ type Stream struct {
 	closing  atomic.Bool
 	lost     atomic.Pointer[error] // why, if the peer was lost
 	moved    atomic.Uint64         // bytes
+	used     atomic.Bool           // the program reads it, or has taken the socket
+	half     atomic.Bool           // this side's half is ended
 }
 
 var _ interface {
@@ -180,7 +182,8 @@ func (s *Stream) parting() parting {
 	close(drained)
 	return parting{
 		conn: s, raw: s.raw, peer: s.peer, drained: func() <-chan struct{} { return drained }, finished: s.finished,
-		moved: func() [4]uint64 { return [4]uint64{s.moved.Load()} }, lost: func() uint64 { return 0 },
+		used: s.used.Load, unsent: func(f facts) int { return f.unsent(s.peer.TLS != nil, s.half.Load()) },
+		moved: func() [3]uint64 { return [3]uint64{s.moved.Load()} }, lost: func() uint64 { return 0 },
 	}
 }
 
@@ -197,6 +200,7 @@ func (s *Stream) Service() string { return s.opened.Service }
 // Read reads what the peer has written. In a private cluster a stream that was cut is
 // never taken for one that ended: the error wraps io.ErrUnexpectedEOF.
 func (s *Stream) Read(b []byte) (int, error) {
+	s.used.Store(true)
 	n, err := s.raw.Read(b)
 	s.moved.Add(uint64(n))
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -208,13 +212,13 @@ func (s *Stream) Read(b []byte) (int, error) {
 // WriteTo writes all that the peer writes to w, without a copy where the system can
 // (see [net.TCPConn.WriteTo]), except in a private cluster.
 func (s *Stream) WriteTo(w io.Writer) (n int64, err error) {
-	if t, ok := s.raw.(io.WriterTo); ok {
+	s.used.Store(true)
+	if t, ok := s.raw.(*net.TCPConn); ok && systemTells {
 		n, err = t.WriteTo(w)
 	} else {
-		n, err = io.Copy(w, struct{ io.Reader }{s.raw})
+		n, err = io.Copy(w, &source{Reader: s.raw, n: &s.moved})
 	}
-	s.moved.Add(uint64(n))
-	if f := factsOf(s.raw); err == nil || f.closed && f.unread == 0 { // err may be w's
+	if f := factsOf(s.raw); err == nil || f.Closed && f.Unread == 0 { // err may be w's
 		s.finish.Do(func() { close(s.finished) })
 	}
 	if err == nil && s.lost.Load() != nil {
@@ -244,7 +248,7 @@ func (s *Stream) ReadFrom(r io.Reader) (int64, error) {
 		n, err := t.ReadFrom(r)
 		return n, s.failed("write", err)
 	}
-	n, err := io.Copy(struct{ io.Writer }{s.raw}, r)
+	n, err := io.Copy(drain{s.raw, &s.moved}, r)
 	return n, s.failed("write", err)
 }
 
@@ -255,7 +259,11 @@ func (s *Stream) CloseWrite() error {
 	if s.lost.Load() != nil {
 		return s.failed("close write", net.ErrClosed)
 	}
-	return closeWrite(s.raw)
+	err := closeWrite(s.raw)
+	if err == nil {
+		s.half.Store(true)
+	}
+	return err
 }
 
 // Close closes the stream at once.
@@ -289,6 +297,7 @@ func (s *Stream) SetWriteDeadline(t time.Time) error { return s.raw.SetWriteDead
 
 // SyscallConn gives access to the socket, as [Conn.SyscallConn].
 func (s *Stream) SyscallConn() (syscall.RawConn, error) {
+	s.used.Store(true)
 	return syscallConn(s.raw)
 }
 

@@ -114,7 +114,7 @@ func histogram(name, help string, value func(*tcpnet.Stats) tcpnet.Histogram) me
 func ofNode() []metric {
 	return []metric{
 		gauge("peers", "Peers that the program has a connection to.", func(s *tcpnet.Stats) int { return s.Connected }),
-		gauge("peers_missing", "Nodes that are known, have not left, and are not connected.", func(s *tcpnet.Stats) int { return s.Missing }),
+		gauge("peers_missing", "Nodes that are known, have not left, and are not linked: there is no way to them now.", func(s *tcpnet.Stats) int { return s.Missing }),
 		counter("joins_total", "Connections to peers that came up.", func(s *tcpnet.Stats) uint64 { return s.Joined }),
 		counters("leaves_total", "Connections to peers that ended, by reason.", "reason", func(s *tcpnet.Stats) map[string]uint64 { return s.Left }),
 		counters("rejections_total", "Nodes that were not connected to, by reason.", "reason", func(s *tcpnet.Stats) map[string]uint64 { return s.Rejected }),

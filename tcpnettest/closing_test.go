@@ -42,7 +42,7 @@ func TestLongAnswerToOneThatLeaves(t *testing.T) {
 				go func() { down <- nb.Shutdown(t.Context()) }()
 				heard := make(chan int64, 1)
 				go func() {
-					n, err := io.Copy(io.Discard, struct{ io.Reader }{in})
+					n, err := io.Copy(io.Discard, in)
 					if err != nil {
 						t.Errorf("after %d bytes: %v", n, err)
 					}
@@ -121,5 +121,69 @@ func TestDialToldWhy(t *testing.T) {
 		}
 		na.Close()
 		<-down
+	})
+}
+
+// What was written to a machine without power has not arrived, and Shutdown says so. It
+// could not tell on a simulated network, and was content.
+func TestShutdownTellsOfAMachineWithoutPower(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b := lan.Host("a"), lan.Host("b")
+		na, _, ca, _ := couple(t, a, b)
+		b.PowerOff()
+		if _, err := ca.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if err := na.Shutdown(t.Context()); !errors.Is(err, tcpnet.ErrNotDelivered) {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+}
+
+// Shutdown waits until the peer's machine has all, if its program is slow to make room.
+func TestShutdownWaitsForASlowReader(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		na, _, ca, cb := couple(t, lan.Host("a"), lan.Host("b"))
+		const size, rate = 200_000, 10_000 // bytes, and bytes a second
+		const buffer = 128 << 10           // what b's machine takes at once
+		heard := make(chan int, 1)
+		go func() {
+			var n int
+			for b := make([]byte, 1000); ; {
+				k, err := cb.Read(b)
+				if n += k; err != nil {
+					break
+				}
+				time.Sleep(time.Duration(k) * time.Second / rate)
+			}
+			heard <- n
+		}()
+		if _, err := ca.Write(make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		err := na.Shutdown(t.Context())
+		if took := time.Since(begin); err != nil || took < (size-buffer)*time.Second/rate {
+			t.Errorf("Shutdown after %v: %v", took, err)
+		}
+		if n := <-heard; n != size {
+			t.Errorf("%d bytes were heard", n)
+		}
+	})
+}
+
+// A peer that dies while a node leaves has not got what was under way.
+func TestAPeerDiesWhileOneLeaves(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b := lan.Host("a"), lan.Host("b")
+		na, _, ca, _ := couple(t, a, b)
+		ca.Send(make([]byte, 700<<10)) // which b does not read
+		time.AfterFunc(time.Second, b.Crash)
+		if err := na.Shutdown(t.Context()); !errors.Is(err, tcpnet.ErrNotDelivered) {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := context.Cause(ca.Context()); !errors.Is(err, tcpnet.ErrReset) {
+			t.Errorf("the connection has ended because %v", err)
+		}
 	})
 }

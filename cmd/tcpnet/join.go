@@ -264,7 +264,11 @@ func (j *joining) finish(ctx context.Context, node *tcpnet.Node) error {
 	select {
 	case <-done:
 	case <-end.Done():
-		printed = false
+		select { // Shutdown may have taken all the time
+		case <-done:
+		case <-time.After(100 * time.Millisecond):
+			printed = false
+		}
 	}
 	switch {
 	case cause != errSignalled && cause != errInputDone:

@@ -231,10 +231,7 @@ func (c *core) closed(now time.Time, id link.LinkID, cause error) {
 		c.forget(now, s, 0)
 	default:
 		p := s.peer
-		switch {
-		case c.leaving && cause != ErrTimeout:
-			cause = ErrClosed // the peer has heard the goodbye
-		case p.arb.Restarted():
+		if p.arb.Restarted() {
 			cause = ErrRestarted
 		}
 		c.drop(now, s, cause)

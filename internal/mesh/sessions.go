@@ -56,6 +56,9 @@ func (c *core) connEnded(now time.Time, s *session, number uint64, cause error) 
 		return
 	}
 	if s.departing {
+		// The other side, which waits for our end, can tell it from that of the
+		// process.
+		c.fx.send(s.id, link.AppendClose(nil, number))
 		c.remove(s)
 		c.fx.end(s.id)
 		return

@@ -51,3 +51,19 @@ func From(ctx context.Context) (Host, bool) {
 	h, ok := ctx.Value(key{}).(Host)
 	return h, ok
 }
+
+// Socket is a connection of a simulated network that tells of itself what the system
+// tells of a real one.
+type Socket interface {
+	Facts() Facts
+}
+
+// Facts are what is known of a socket.
+type Facts struct {
+	Unread   int    // bytes that have come and were not read
+	Unsent   int    // bytes that were written, and the end, if it was, that the other machine has not acknowledged
+	Ended    bool   // the other side has ended its half, or the socket was reset
+	Closed   bool   // both sides have ended theirs, or it was reset
+	Received uint64 // bytes, so far, without the end
+	Acked    uint64 // bytes, so far
+}
