@@ -51,3 +51,5 @@ func (machine) Watch(changed func(netwatch.Event)) (cancel func()) {
 func (machine) Random() io.Reader { return rand.Reader }
 
 func (machine) Started(io.Closer) {}
+
+func (machine) Dead() bool { return false }

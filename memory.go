@@ -154,7 +154,9 @@ func (m *memory) take() {
 
 // write writes the file. What others who share it have written meanwhile is kept.
 func (m *memory) write() {
-	m.dirty = false
+	if m.dirty = false; m.node.host.Dead() {
+		return
+	}
 	cfg, now := &m.node.cfg, time.Now()
 	before, err := readState(cfg.StateFile, cfg.Name, now)
 	if errors.Is(err, errOtherCluster) || errors.Is(err, errNewerState) {

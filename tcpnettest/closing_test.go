@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -183,4 +185,30 @@ func TestAPeerDiesWhileOneLeaves(t *testing.T) {
 			t.Errorf("Shutdown: %v", err)
 		}
 	})
+}
+
+// A process that is killed writes nothing any more.
+func TestACrashWritesNoState(t *testing.T) {
+	end := map[string]func(h *tcpnettest.Host, n *tcpnet.Node){
+		"crash":     func(h *tcpnettest.Host, _ *tcpnet.Node) { h.Crash() },
+		"power off": func(h *tcpnettest.Host, _ *tcpnet.Node) { h.PowerOff() },
+		"close":     func(_ *tcpnettest.Host, n *tcpnet.Node) { n.Close() },
+	}
+	for name, end := range end {
+		path := filepath.Join(t.TempDir(), "state")
+		t.Run(name, func(t *testing.T) {
+			tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+				a := lan.Host("a")
+				lan.Host("b").Join(tcpnet.Config{})
+				n := a.Join(tcpnet.Config{StateFile: path})
+				n.Wait(t.Context(), 1)
+				time.Sleep(100 * time.Millisecond)
+				end(a, n)
+				time.Sleep(time.Minute)
+			})
+			if _, err := os.Stat(path); (err == nil) != (name == "close") {
+				t.Errorf("the file: %v", err)
+			}
+		})
+	}
 }

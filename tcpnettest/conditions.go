@@ -1,6 +1,7 @@
 package tcpnettest
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -34,6 +35,17 @@ var Ethernet = Conditions{Latency: 100 * time.Microsecond}
 // WiFi is a busy wireless network: multicast suffers, and TCP is slow at times.
 var WiFi = Conditions{Latency: 2 * time.Millisecond, Jitter: 20 * time.Millisecond, Loss: 0.03, Bandwidth: 5 << 20}
 
+// check panics if there can be no such conditions.
+func (c Conditions) check() {
+	probability := func(p float64) bool { return p >= 0 && p <= 1 }
+	switch {
+	case c.Latency < 0, c.Jitter < 0, c.Bandwidth < 0:
+		panic(fmt.Sprintf("tcpnettest: conditions %+v: a time or the bandwidth is negative", c))
+	case !probability(c.Loss), !probability(c.Duplicate):
+		panic(fmt.Sprintf("tcpnettest: conditions %+v: a probability is not from 0 to 1", c))
+	}
+}
+
 // fate decides what becomes of a packet: whether it arrives, and after which time
 // on the way.
 func (c Conditions) fate(rnd func() *rand.Rand) (delay int64, lost bool) {
@@ -54,6 +66,7 @@ func unevenness(t int64, rnd *rand.Rand) int64 { return rnd.Int64N(t/32 + 100) }
 // SetConditions sets those of all switches, now and later, and forgets what
 // [LAN.SetBetween] has set.
 func (l *LAN) SetConditions(c Conditions) {
+	c.check()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tracef("conditions %+v", c)
@@ -66,6 +79,7 @@ func (l *LAN) SetConditions(c Conditions) {
 
 // SetConditions sets those of one switch.
 func (s *Switch) SetConditions(c Conditions) {
+	c.check()
 	s.lan.mu.Lock()
 	defer s.lan.mu.Unlock()
 	s.lan.tracef("conditions %+v on switch %d", c, s.number)
@@ -75,6 +89,7 @@ func (s *Switch) SetConditions(c Conditions) {
 // SetBetween sets the conditions of what goes from a to b and from b to a, instead
 // of those of their switch.
 func (l *LAN) SetBetween(a, b *Host, c Conditions) {
+	c.check()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tracef("conditions %+v between %v and %v", c, a, b)

@@ -12,7 +12,8 @@ import (
 
 // Conn is a simulated TCP connection, with the methods of [net.TCPConn] that make
 // sense here. It fails as TCP does: with ECONNRESET, EPIPE, ETIMEDOUT. What the
-// system has received can be read up to the error, which is told once.
+// system has received can be read up to the error, which is told once. An error after
+// the end of the stream is told to Write alone.
 type Conn struct{ s *socket }
 
 var _ net.Conn = (*Conn)(nil)
@@ -49,10 +50,10 @@ func (c *Conn) Read(b []byte) (int, error) {
 		switch {
 		case s.closed:
 			return 0, c.fail("read", net.ErrClosed)
-		case passed(s.readBy):
-			return 0, c.fail("read", os.ErrDeadlineExceeded)
 		case len(b) == 0:
 			return 0, nil
+		case passed(s.readBy):
+			return 0, c.fail("read", os.ErrDeadlineExceeded)
 		case s.process.frozen:
 		case len(s.in) > 0:
 			n := copy(b, s.in)
@@ -63,10 +64,12 @@ func (c *Conn) Read(b []byte) (int, error) {
 				s.send(segment{seq: s.nxt}) // the window is open again
 			}
 			return n, nil
+		case s.eof: // also if the connection was reset since then
+			return 0, io.EOF
 		case s.failed != nil && !s.told:
 			s.told = true
 			return 0, c.fail("read", s.failed)
-		case s.eof, s.shut, s.state == closed:
+		case s.shut, s.state == closed:
 			return 0, io.EOF
 		}
 		s.until(s.readable, s.readBy)

@@ -19,7 +19,9 @@
 // A program that calls [tcpnet.Join] itself takes part if it passes on a context of
 // [Host.Context]. It may use time, channels and all else that [testing/synctest] knows
 // of; what waits for anything outside, such as a real socket or another process,
-// keeps virtual time from going on.
+// keeps virtual time from going on. Real names are worse: to look one up, as an
+// [net/http.Transport] does for hosts that are not of the cluster, may crash the test
+// binary, because Go's resolver is not made for [testing/synctest].
 //
 // # What is simulated
 //

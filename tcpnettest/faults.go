@@ -1,5 +1,10 @@
 package tcpnettest
 
+import (
+	"fmt"
+	"slices"
+)
+
 // Policy says what becomes of packets from one host to another.
 type Policy uint8
 
@@ -12,11 +17,24 @@ const (
 
 var policyText = [...]string{"pass", "drop", "drop dials", "refuse dials"}
 
-func (p Policy) String() string { return policyText[p] }
+func (p Policy) String() string {
+	if int(p) < len(policyText) {
+		return policyText[p]
+	}
+	return fmt.Sprintf("policy %d", uint8(p))
+}
+
+// check panics if there is no such policy.
+func (p Policy) check() {
+	if int(p) >= len(policyText) {
+		panic(fmt.Sprintf("tcpnettest: there is no %v", p))
+	}
+}
 
 // Set says what becomes of packets that go from one host to the other, and nothing
 // of those that come back.
 func (l *LAN) Set(from, to *Host, p Policy) {
+	p.check()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tracef("%v -> %v: %v", from, to, p)
@@ -49,6 +67,13 @@ func (l *LAN) Cut(a, b *Host) {
 func (l *LAN) Partition(sides ...[]*Host) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for i, side := range sides {
+		for _, h := range side {
+			if slices.ContainsFunc(sides[:i], func(other []*Host) bool { return slices.Contains(other, h) }) {
+				panic(fmt.Sprintf("tcpnettest: host %v is on two sides of a partition", h))
+			}
+		}
+	}
 	l.tracef("partition %v", sides)
 	for i, side := range sides {
 		for j, other := range sides {
@@ -79,6 +104,7 @@ func (l *LAN) Heal() {
 // Firewall says what becomes of packets that come to h from other hosts. The
 // strictest of this and [LAN.Set] counts: Drop, DropDials, RefuseDials, Pass.
 func (h *Host) Firewall(p Policy) {
+	p.check()
 	h.lan.mu.Lock()
 	defer h.lan.mu.Unlock()
 	h.lan.tracef("%v: firewall: %v", h, p)

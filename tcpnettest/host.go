@@ -107,7 +107,7 @@ func (h *Host) Attach(s *Switch) (name string) {
 	p := &port{host: h, sw: s, prefixes: []netip.Prefix{s.address()}, ifi: net.Interface{
 		Index: index, Name: fmt.Sprintf("eth%d", index-2), MTU: 1500,
 		Flags:        net.FlagUp | net.FlagBroadcast | net.FlagMulticast | net.FlagRunning,
-		HardwareAddr: binary.BigEndian.AppendUint16([]byte{2, 0, 0, byte(h.number)}, uint16(index)),
+		HardwareAddr: binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16([]byte{2, 0}, uint16(h.number)), uint16(index)),
 	}}
 	h.ports = append(h.ports, p)
 	s.ports = append(s.ports, p)
@@ -143,9 +143,10 @@ func (h *Host) RemoveAddr(name string, a netip.Addr) {
 // DHCP server may.
 func (h *Host) Renumber(name string) (a netip.Addr) {
 	h.change(name, "is renumbered", func(p *port) {
+		next := p.sw.address() // not one that it has
 		p.prefixes = slices.DeleteFunc(slices.Clone(p.prefixes), func(q netip.Prefix) bool { return q.Addr().Is4() })
-		p.prefixes = append(p.prefixes, p.sw.address())
-		a = p.prefixes[len(p.prefixes)-1].Addr()
+		p.prefixes = append(p.prefixes, next)
+		a = next.Addr()
 	})
 	return a
 }
@@ -279,7 +280,7 @@ func (h *Host) PowerOff() {
 	h.lan.tracef("%v: power off", h)
 	h.off, h.asleep = true, false
 	h.process.kill(nil)
-	for _, s := range h.sockets {
+	for _, s := range h.socketsInOrder() {
 		s.vanish()
 	}
 	h.boot()
@@ -328,7 +329,7 @@ func (h *Host) Listen(address string) (net.Listener, error) {
 	h.lan.mu.Lock()
 	p := h.process
 	h.lan.mu.Unlock()
-	ls, err := p.Listen(context.Background(), address)
+	ls, err := p.listenAll(address)
 	if err != nil {
 		return nil, err
 	}
@@ -339,7 +340,7 @@ func (h *Host) Listen(address string) (net.Listener, error) {
 }
 
 // Dial opens a TCP connection from the host's process to an address, such as
-// "h2:80".
+// "h2:80". The addresses of a host that has several are tried in turn.
 func (h *Host) Dial(ctx context.Context, address string) (net.Conn, error) {
 	h.lan.mu.Lock()
 	p := h.process
@@ -348,5 +349,9 @@ func (h *Host) Dial(ctx context.Context, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.Dial(ctx, addrs[0])
+	s, err := p.dialAny(ctx, addrs)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{s}, nil
 }

@@ -58,12 +58,12 @@ type Switch struct {
 	number     int
 	conditions Conditions
 	ports      []*port // in the order in which they were attached
-	given      int     // addresses
+	given      int     // the last byte of the address that was given last
 }
 
 // Switch adds a switch. The first one is there from the beginning, and is where
 // [LAN.Host] attaches new hosts. Interfaces on the n-th have addresses of
-// 10.0.n.0/24.
+// 10.0.n.0/24: there is room for 254.
 func (l *LAN) Switch() *Switch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,10 +72,19 @@ func (l *LAN) Switch() *Switch {
 	return s
 }
 
-// address returns the next one of the switch. It is called with mu held.
+// maxAddresses is how many there are on a switch: the last byte is neither 0 nor 255.
+const maxAddresses = 254
+
+// address returns the next one of the switch that is free. It is called with mu held.
 func (s *Switch) address() netip.Prefix {
-	s.given++
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(s.number >> 8), byte(s.number), byte(s.given)}), 24)
+	for range maxAddresses {
+		s.given = s.given%maxAddresses + 1
+		a := netip.AddrFrom4([4]byte{10, byte(s.number >> 8), byte(s.number), byte(s.given)})
+		if !slices.ContainsFunc(s.ports, func(p *port) bool { return p.has(a) }) {
+			return netip.PrefixFrom(a, 24)
+		}
+	}
+	panic(fmt.Sprintf("tcpnettest: all %d addresses of switch %d are in use", maxAddresses, s.number))
 }
 
 // Host adds a host and attaches it to the first switch by an interface eth0. Its

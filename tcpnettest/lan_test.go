@@ -2,8 +2,10 @@ package tcpnettest_test
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,6 +97,88 @@ func TestCrashedProcessIsGone(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// No two interfaces have the same address. Those that were given up are given again, and
+// when there are none left, whoever wants one is told.
+func TestAddresses(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b := lan.Host("a"), lan.Host("b")
+		own := prefix("10.0.1.9/24")
+		b.AddAddr("eth0", own)
+		for last := a.Addr(); ; last = a.Addr() {
+			if next := a.Renumber("eth0"); next == last || next == b.Addr() || next == own.Addr() {
+				t.Fatalf("%v after %v", next, last)
+			} else if next.Less(last) {
+				break // all were given once
+			}
+		}
+		seen := map[netip.Addr]string{own.Addr(): "b"}
+		for _, h := range append(lan.Hosts(251), a, b) {
+			if other, ok := seen[h.Addr()]; ok || !prefix("10.0.1.0/24").Contains(h.Addr()) {
+				t.Fatalf("%v has the address %v, as has %q", h, h.Addr(), other)
+			}
+			seen[h.Addr()] = h.Name()
+		}
+		for what, f := range map[string]func(){
+			"a host":          func() { lan.Host("late") },
+			"another address": func() { a.Renumber("eth0") },
+		} {
+			if text := panicOf(f); text != "tcpnettest: all 254 addresses of switch 1 are in use" {
+				t.Errorf("%s: %s", what, text)
+			}
+		}
+	})
+}
+
+// What cannot be meant is said at once, and leaves a LAN that goes on.
+func TestMisuse(t *testing.T) {
+	conditions := func(c tcpnettest.Conditions) func(lan *tcpnettest.LAN, h []*tcpnettest.Host) {
+		return func(lan *tcpnettest.LAN, _ []*tcpnettest.Host) { lan.SetConditions(c) }
+	}
+	for name, f := range map[string]func(lan *tcpnettest.LAN, h []*tcpnettest.Host){
+		"a name twice":         func(lan *tcpnettest.LAN, _ []*tcpnettest.Host) { lan.Host("h1") },
+		"no such interface":    func(_ *tcpnettest.LAN, h []*tcpnettest.Host) { h[0].Unplug("eth7") },
+		"a loss of 30 percent": conditions(tcpnettest.Conditions{Loss: 30}),
+		"a loss of no number":  conditions(tcpnettest.Conditions{Loss: math.NaN()}),
+		"negative duplicates":  conditions(tcpnettest.Conditions{Duplicate: -0.1}),
+		"a negative latency":   conditions(tcpnettest.Conditions{Latency: -time.Second}),
+		"a negative jitter":    conditions(tcpnettest.Conditions{Jitter: -1}),
+		"a negative bandwidth": conditions(tcpnettest.Conditions{Bandwidth: -5}),
+		"a loss between two": func(lan *tcpnettest.LAN, h []*tcpnettest.Host) {
+			lan.SetBetween(h[0], h[1], tcpnettest.Conditions{Loss: 2})
+		},
+		"a loss of a switch": func(lan *tcpnettest.LAN, _ []*tcpnettest.Host) {
+			lan.Switch().SetConditions(tcpnettest.Conditions{Loss: 2})
+		},
+		"a host on two sides": func(lan *tcpnettest.LAN, h []*tcpnettest.Host) { lan.Partition(h[:2], h[1:]) },
+		"no such policy":      func(lan *tcpnettest.LAN, h []*tcpnettest.Host) { lan.Set(h[0], h[1], tcpnettest.Policy(9)) },
+		"no such firewall":    func(_ *tcpnettest.LAN, h []*tcpnettest.Host) { h[0].Firewall(tcpnettest.Policy(9)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+				h := lan.Hosts(3)
+				if text := panicOf(func() { f(lan, h) }); !strings.HasPrefix(text, "tcpnettest: ") {
+					t.Errorf("it panics with %q", text)
+				}
+				nodes := join(h...)
+				time.Sleep(time.Second)
+				if err := tcpnettest.Meshed(nodes...); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+	if s := tcpnettest.Policy(9).String(); s != "policy 9" {
+		t.Error(s)
+	}
+}
+
+// panicOf returns what f panics with, as text.
+func panicOf(f func()) (text string) {
+	defer func() { text = fmt.Sprint(recover()) }()
+	f()
+	return text
 }
 
 // Nodes that come and go by the hundred leave nothing behind in those that stay.

@@ -60,6 +60,15 @@ func (s *socket) accepted(g segment) bool {
 
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
+	s, err := l.accept()
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{s}, nil
+}
+
+// accept waits for a connection from the other side.
+func (l *listener) accept() (*socket, error) {
 	mu := &l.process.host.lan.mu
 	mu.Lock()
 	defer mu.Unlock()
@@ -71,7 +80,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			s := l.queue[0]
 			l.queue = slices.Delete(l.queue, 0, 1)
 			s.listener = nil
-			return &Conn{s}, nil
+			return s, nil
 		}
 		l.ready.Wait()
 	}

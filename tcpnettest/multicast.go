@@ -136,14 +136,15 @@ func (t *transport) send(b []byte, index int, to netip.AddrPort) {
 	if via.sw == nil {
 		return
 	}
+	begin := max(l.now(), via.free) // it leaves once, for all
 	for _, p := range via.sw.ports {
 		if p == via {
 			continue
 		}
 		there := func() bool { return p.works() && p.host.alive() && slices.Contains(p.sw.ports, p) }
-		l.pass(l.now(), via, p, parcel(), there, arrive, nil)
+		l.pass(begin, via, p, parcel(), there, arrive, nil)
 		if c := l.conditionsOf(via.sw, h, p.host); c.Duplicate > 0 && t.random().Float64() < c.Duplicate {
-			l.pass(l.now(), via, p, parcel(), there, arrive, nil)
+			l.pass(begin, via, p, parcel(), there, arrive, nil)
 		}
 	}
 }

@@ -150,6 +150,14 @@ func (p *process) Started(node io.Closer) {
 	p.nodes = append(p.nodes, node)
 }
 
+// Dead implements netstack.Host.
+func (p *process) Dead() bool {
+	l := p.host.lan
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return p.dead
+}
+
 // MDNS is found by package mdns.
 func (p *process) MDNS() mdns.Network { return &p.mdns }
 
@@ -244,6 +252,35 @@ func (p *process) Resolve(_ context.Context, hostport string) ([]netip.AddrPort,
 	return addrs, nil
 }
 
+// leastShare is how much of the time that is left dialAny gives to an address at least.
+const leastShare = 2 * time.Second
+
+// dialAny opens a connection to one of some addresses: it tries them in turn, each for
+// its share of the time until the context's deadline, as a net.Dialer does. The error is
+// that of the first.
+func (p *process) dialAny(ctx context.Context, addrs []netip.AddrPort) (*socket, error) {
+	var first error
+	for i, a := range addrs {
+		share, cancel := ctx, context.CancelFunc(func() {})
+		if deadline, ok := ctx.Deadline(); ok {
+			left := time.Until(deadline)
+			share, cancel = context.WithTimeout(ctx, max(left/time.Duration(len(addrs)-i), min(left, leastShare)))
+		}
+		s, err := p.dial(share, a)
+		cancel()
+		if err == nil {
+			return s, nil
+		}
+		if first == nil {
+			first = err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, first
+}
+
 // lookup returns the addresses that a name stands for.
 func (p *process) lookup(name string) ([]netip.Addr, error) {
 	if ip, err := netip.ParseAddr(name); err == nil {
@@ -276,6 +313,19 @@ func (p *process) lookup(name string) ([]netip.Addr, error) {
 
 // Listen implements netstack.Host.
 func (p *process) Listen(_ context.Context, hostport string) ([]net.Listener, error) {
+	ls, err := p.listenAll(hostport)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]net.Listener, len(ls))
+	for i, l := range ls {
+		all[i] = nodeListener{l}
+	}
+	return all, nil
+}
+
+// listenAll listens on all addresses that a name stands for.
+func (p *process) listenAll(hostport string) ([]*listener, error) {
 	name, portText, err := net.SplitHostPort(hostport)
 	if err != nil {
 		return nil, fmt.Errorf("listen address %q: %w (want \"host:port\", such as \":0\")", hostport, err)
@@ -295,7 +345,7 @@ func (p *process) Listen(_ context.Context, hostport string) ([]net.Listener, er
 	l := p.host.lan
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var listeners []net.Listener
+	var listeners []*listener
 	for _, ip := range ips {
 		var ln *listener
 		if ln, err = p.listen(ip, uint16(port)); err == nil {
@@ -351,6 +401,15 @@ func (h *Host) freePort() uint16 {
 
 // Dial implements netstack.Host.
 func (p *process) Dial(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	s, err := p.dial(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	return nodeConn{&Conn{s}}, nil
+}
+
+// dial opens a connection to an address.
+func (p *process) dial(ctx context.Context, addr netip.AddrPort) (*socket, error) {
 	l := p.host.lan
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -374,7 +433,7 @@ func (p *process) Dial(ctx context.Context, addr netip.AddrPort) (net.Conn, erro
 		case s.closed: // the process was killed
 			return nil, sysError("dial", nil, net.TCPAddrFromAddrPort(addr), net.ErrClosed)
 		case s.state == established && !p.frozen:
-			return &Conn{s}, nil
+			return s, nil
 		case ctx.Err() != nil:
 			s.closed = true
 			s.vanish()

@@ -19,11 +19,16 @@ func (h *Host) owner(a netip.Addr) *port {
 		return h.ports[0]
 	}
 	for _, p := range h.ports {
-		if p.ifi.Flags&net.FlagUp != 0 && slices.ContainsFunc(p.prefixes, func(q netip.Prefix) bool { return q.Addr() == a }) {
+		if p.ifi.Flags&net.FlagUp != 0 && p.has(a) {
 			return p
 		}
 	}
 	return nil
+}
+
+// has reports whether an address is that of the interface.
+func (p *port) has(a netip.Addr) bool {
+	return slices.ContainsFunc(p.prefixes, func(q netip.Prefix) bool { return q.Addr() == a })
 }
 
 // route returns the interface by which a host sends to an address, and the address
@@ -55,7 +60,7 @@ func (h *Host) route(dst netip.Addr) (via *port, src netip.Addr, err error) {
 // at returns who has an address on the switch. It is called with lan.mu held.
 func (s *Switch) at(a netip.Addr) *port {
 	for _, p := range s.ports {
-		if p.host.alive() && p.works() && slices.ContainsFunc(p.prefixes, func(q netip.Prefix) bool { return q.Addr() == a }) {
+		if p.host.alive() && p.works() && p.has(a) {
 			return p
 		}
 	}
@@ -115,7 +120,7 @@ func (l *LAN) pass(begin int64, from, to *port, k parcel, there func() bool, arr
 	c := l.conditionsOf(from.sw, from.host, to.host)
 	if c.Bandwidth > 0 {
 		begin += int64(k.size+40) * 1e9 / int64(c.Bandwidth)
-		from.free = begin
+		from.free = max(from.free, begin)
 	}
 	delay, lost := c.fate(k.rnd)
 	if lost || l.policy(from.host, to.host) == Drop {

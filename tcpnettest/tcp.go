@@ -190,7 +190,8 @@ func (s *socket) send(g segment) {
 	s.host.transmit(g, s.zone, parcel{flow: s.flow, seq: s.count, rnd: s.random, last: &s.last}, func() {
 		// Nobody has the address.
 		if s.state == synSent {
-			s.host.lan.schedule(&event{at: s.since + int64(arpTime), flow: s.flow, do: func() {
+			// Its place is behind the timer's, which may go off at the same instant.
+			s.host.lan.schedule(&event{at: s.since + int64(arpTime), flow: s.flow, seq: s.count, do: func() {
 				if s.state == synSent {
 					s.abort(syscall.EHOSTUNREACH)
 				}
@@ -272,9 +273,11 @@ func (h *Host) refuse(g segment, zone string) {
 func (s *socket) receive(g segment) {
 	switch {
 	case g.rst:
-		switch s.state {
-		case synSent:
+		switch {
+		case s.state == synSent:
 			s.abort(syscall.ECONNREFUSED)
+		case s.eof && !s.fin: // there is nothing more to read, only to write
+			s.abort(syscall.EPIPE)
 		default:
 			s.abort(syscall.ECONNRESET)
 		}
@@ -581,7 +584,6 @@ func (s *socket) abort(err error) {
 	if s.failed == nil {
 		s.failed = err
 	}
-	s.out = nil
 	s.vanish()
 }
 

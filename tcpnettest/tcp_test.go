@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/tcpnet"
 	"example.com/tcpnet/tcpnettest"
 )
 
@@ -184,6 +185,120 @@ func TestErrorsOfDial(t *testing.T) {
 				c.fault(lan, a, b)
 				begin := time.Now()
 				conn, err := a.Dial(ctx, c.addr)
+				if !errors.Is(err, c.want) {
+					t.Errorf("dial: %v, want %v", err, c.want)
+				}
+				if took := time.Since(begin); (took - c.after).Abs() > c.after/20 {
+					t.Errorf("after %v, want %v", took, c.after)
+				}
+				if conn != nil {
+					conn.Close()
+				}
+			})
+		})
+	}
+}
+
+// A multicast leaves an interface in its turn, as all packets do. What was sent after it
+// did not wait any more for what was sent before it.
+func TestBandwidthWithMulticast(t *testing.T) {
+	tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+		a, b, c := lan.Host("a"), lan.Host("b"), lan.Host("c")
+		toB, inB := connect(t, a, b)
+		toC, inC := connect(t, a, c)
+		lan.SetConditions(tcpnettest.Conditions{Bandwidth: 1 << 20})
+		begin := time.Now()
+		toB.Write(make([]byte, 128<<10))
+		toB.Close()
+		before := a.Stats().Datagrams
+		a.Join(tcpnet.Config{})
+		time.Sleep(time.Millisecond)
+		if a.Stats().Datagrams == before {
+			t.Fatal("no multicast")
+		}
+		toC.Write(make([]byte, 128<<10))
+		toC.Close()
+		for _, in := range []io.Reader{inB, inC} {
+			if n, err := io.Copy(io.Discard, in); n != 128<<10 || err != nil {
+				t.Error(n, err)
+			}
+		}
+		if took := time.Since(begin); took < 250*time.Millisecond {
+			t.Errorf("256 KiB at 1 MiB/s took %v", took)
+		}
+	})
+}
+
+// After the end of the stream an error is for Write alone, and says that nobody reads.
+func TestResetAfterTheEnd(t *testing.T) {
+	for _, reads := range []string{"before the reset", "before the error", "after the error"} {
+		t.Run(reads, func(t *testing.T) {
+			duet(t, func(t *testing.T, lan *tcpnettest.LAN, a, b *tcpnettest.Host, ca, cb *tcpnettest.Conn) {
+				read := func(when string) {
+					if when != reads {
+						return
+					}
+					for range 2 {
+						if n, err := ca.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+							t.Errorf("read: %d, %v", n, err)
+						}
+					}
+				}
+				cb.Close()
+				time.Sleep(time.Second)
+				read("before the reset")
+				if _, err := ca.Write([]byte("x")); err != nil {
+					t.Errorf("the first write: %v", err)
+				}
+				time.Sleep(time.Second)
+				read("before the error")
+				for range 2 {
+					if _, err := ca.Write([]byte("x")); !errors.Is(err, syscall.EPIPE) {
+						t.Errorf("a later write: %v", err)
+					}
+				}
+				read("after the error")
+			})
+		})
+	}
+}
+
+func TestReadNothingAfterTheDeadline(t *testing.T) {
+	duet(t, func(t *testing.T, lan *tcpnettest.LAN, a, b *tcpnettest.Host, ca, cb *tcpnettest.Conn) {
+		ca.SetReadDeadline(time.Now())
+		if n, err := ca.Read(nil); n != 0 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	})
+}
+
+// A name stands for all addresses of its host, which are tried in turn, each for its
+// share of the time.
+func TestDialTriesAllAddresses(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault func(b *tcpnettest.Host)
+		want  error
+		after time.Duration
+	}{
+		"the first refuses":  {func(*tcpnettest.Host) {}, nil, 400 * time.Microsecond},
+		"the first is gone":  {func(b *tcpnettest.Host) { b.Unplug("eth0") }, nil, 2 * time.Second},
+		"the second is gone": {func(b *tcpnettest.Host) { b.Unplug("eth1") }, syscall.ECONNREFUSED, 3 * time.Second},
+		"both are gone":      {func(b *tcpnettest.Host) { b.PowerOff() }, os.ErrDeadlineExceeded, 4 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tcpnettest.Run(t, func(t *testing.T, lan *tcpnettest.LAN) {
+				a, b := lan.Host("a"), lan.Host("b")
+				second := lan.Switch()
+				a.Attach(second)
+				b.Attach(second)
+				if _, err := b.Listen("10.0.2.2:7"); err != nil {
+					t.Fatal(err)
+				}
+				c.fault(b)
+				ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+				defer cancel()
+				begin := time.Now()
+				conn, err := a.Dial(ctx, "b:7")
 				if !errors.Is(err, c.want) {
 					t.Errorf("dial: %v, want %v", err, c.want)
 				}

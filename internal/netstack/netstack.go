@@ -38,6 +38,10 @@ type Host interface {
 
 	// Started tells of a node that has begun to run on the host.
 	Started(node io.Closer)
+
+	// Dead reports whether the node's process was killed, and nothing that the node
+	// does from then on may leave a trace.
+	Dead() bool
 }
 
 // key is that of a Host in a context.
