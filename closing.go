@@ -31,13 +31,9 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	}
 	partings := n.partings(nil) // some may be lost before all is said
 	n.mesh.CloseServices()
-	withdrawn := make(chan struct{})
-	go func() {
-		n.withdraw()
-		close(withdrawn)
-	}()
+	n.withdraw()
 	select {
-	case <-withdrawn:
+	case <-n.withdrawn:
 	case <-ctx.Done():
 	}
 	n.mesh.Leave()
@@ -52,7 +48,6 @@ func (n *Node) Shutdown(ctx context.Context) error {
 		err = cerr
 	}
 	halves.Wait()
-	<-withdrawn
 	return err
 }
 
@@ -166,7 +161,7 @@ func (n *Node) finishOne(ctx context.Context, p parting) (arrived bool) {
 			sent = unsent == 0 || f.Closed
 		}
 		// TLS may hold what the system has handed out already.
-		read := done(p.finished) || f.known && f.Ended && f.Unread == 0 && p.peer.TLS == nil
+		read := done(p.finished) || f.known && f.Ended && f.Unread == 0 && !p.peer.private()
 		limit := lingerTime
 		if done(p.over) {
 			cause := p.cause()
@@ -213,13 +208,11 @@ func done(ch <-chan struct{}) bool {
 	}
 }
 
-// withdraw ends discovery. All calls return when that is done.
+// withdraw begins to end discovery, once. When that is done, withdrawn is closed.
 func (n *Node) withdraw() {
 	if !n.withdrawing.CompareAndSwap(false, true) {
-		<-n.withdrawn
 		return
 	}
-	defer close(n.withdrawn)
 	n.mu.Lock()
 	sessions := n.sessions
 	n.sessions = nil
@@ -232,7 +225,10 @@ func (n *Node) withdraw() {
 			}
 		})
 	}
-	wg.Wait()
+	go func() {
+		wg.Wait()
+		close(n.withdrawn)
+	}()
 }
 
 const (
@@ -250,17 +246,11 @@ const (
 // Config.Admit.
 func (n *Node) Close() error {
 	if n.closing.CompareAndSwap(false, true) {
-		withdrawn := make(chan struct{})
-		go func() {
-			n.withdraw()
-			close(withdrawn)
-		}()
-		patience := time.NewTimer(withdrawTime)
+		n.withdraw()
 		select {
-		case <-withdrawn:
-		case <-patience.C:
+		case <-n.withdrawn:
+		case <-time.After(withdrawTime):
 		}
-		patience.Stop()
 		n.unwatch()
 		n.memory.end()
 		n.mesh.Close()
@@ -291,7 +281,7 @@ func (n *Node) Close() error {
 		closed.Wait()
 		<-emptied // also of what the program is closing at this moment
 		n.senders.Wait()
-		<-withdrawn
+		<-n.withdrawn
 		close(n.done)
 	}
 	<-n.done
@@ -331,14 +321,14 @@ func (n *Node) lingerLocked(c *Conn) {
 		}
 		idle := time.Since(since)
 		limit := lingerTime
-		if f.unread(c.private()) > 0 {
+		if f.unread(c.peer.private()) > 0 {
 			limit = unreadTime
 		}
 		switch {
 		case idle >= limit:
 			c.retire()
 			return
-		case idle >= unusedTime && f.known && !c.private() && !c.used.Load() && f.Unread+f.Unsent == 0 && done(c.out.drained()):
+		case idle >= unusedTime && f.known && !c.peer.private() && !c.used.Load() && f.Unread+f.Unsent == 0 && done(c.out.drained()):
 			c.CloseWrite()
 		}
 		n.mu.Lock()

@@ -30,6 +30,9 @@ type PeerInfo struct {
 	TLS *tls.ConnectionState `json:"-"`
 }
 
+// private reports whether what is said to the peer runs in TLS.
+func (p *PeerInfo) private() bool { return p.TLS != nil }
+
 // Conn is a connection to a peer: a TCP socket that carries nothing but the bytes
 // of the two programs, in TLS if the cluster is private (Config.Secrets, Config.TLS).
 //
@@ -106,7 +109,7 @@ func (c *Conn) RTT() time.Duration { return c.link.RTT() }
 // connection that was cut, by whomever, is never taken for an end: the error wraps
 // io.ErrUnexpectedEOF.
 func (c *Conn) Read(b []byte) (int, error) {
-	c.use()
+	set(&c.used)
 	if c.ended.Load() {
 		c.reads.Add(1)
 	}
@@ -121,7 +124,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 // WriteTo writes all that the peer writes to w, without a copy where the system
 // can (see [net.TCPConn.WriteTo]), except in a private cluster.
 func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
-	c.use()
+	set(&c.used)
 	c.reading.Add(1)
 	defer c.reading.Add(-1)
 	in := &source{Reader: c.raw, n: &c.read.n, err: io.EOF}
@@ -143,10 +146,10 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 	return n, err
 }
 
-// use notes that the program has use for the connection.
-func (c *Conn) use() {
-	if !c.used.Load() {
-		c.used.Store(true)
+// set sets b, which mostly is set already.
+func set(b *atomic.Bool) {
+	if !b.Load() {
+		b.Store(true)
 	}
 }
 
@@ -267,9 +270,11 @@ func (c *Conn) begin() error {
 	}
 	// A deadline that the program has set since then has taken the place of the one
 	// that abandon has set.
-	if err := c.lost("write"); err != nil {
-		c.out.turn.give()
-		return err
+	if c.ended.Load() {
+		if err := c.lost("write"); err != nil {
+			c.out.turn.give()
+			return err
+		}
 	}
 	return nil
 }
@@ -389,7 +394,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 // cluster it is the socket under TLS: Control reaches its options, Read and Write of the
 // result return [errors.ErrUnsupported].
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
-	c.use()
+	set(&c.used)
 	return syscallConn(c.raw)
 }
 
@@ -430,24 +435,24 @@ func (c *Conn) moved() [3]uint64 {
 	return [3]uint64{c.read.n.Load(), c.written.n.Load(), c.out.status().QueuedBytes}
 }
 
-// private reports whether the connection runs in TLS.
-func (c *Conn) private() bool { return c.peer.TLS != nil }
-
 // unsent returns how many of the bytes in the socket have not arrived.
-func (c *Conn) unsent(f facts) int { return f.unsent(c.private(), c.out.over()) }
+func (c *Conn) unsent(f facts) int { return f.unsent(c.peer.private(), c.out.over()) }
 
 // worthWaiting reports whether there may be something to say or to read still.
 func (c *Conn) worthWaiting() bool {
-	cause, f := context.Cause(c.ctx), factsOf(c.raw)
-	return cause == nil || f.unread(c.private()) > 0 || (errors.Is(cause, ErrLeft) || errors.Is(cause, ErrClosed)) && !f.Closed
+	cause := context.Cause(c.ctx)
+	if cause == nil {
+		return true
+	}
+	f := factsOf(c.raw)
+	return f.unread(c.peer.private()) > 0 || orderly(cause) && !f.Closed
 }
 
 // retire closes the connection for a program that may not know yet that it has ended.
 func (c *Conn) retire() {
 	f, cause := factsOf(c.raw), context.Cause(c.ctx)
 	reset := f.Closed && !c.out.over()
-	ended := cause == nil || errors.Is(cause, ErrLeft) || errors.Is(cause, ErrClosed)
-	c.allRead.Store(f.known && f.Ended && f.Unread == 0 && !reset && ended && !c.private())
+	c.allRead.Store(f.known && f.Ended && f.Unread == 0 && !reset && (cause == nil || orderly(cause)) && !c.peer.private())
 	c.Close()
 }
 
@@ -469,6 +474,10 @@ func (c *Conn) undelivered() uint64 {
 	return n
 }
 
+// orderly reports whether a connection that ended for this cause was ended by whom it
+// belongs to.
+func orderly(cause error) bool { return errors.Is(cause, ErrLeft) || errors.Is(cause, ErrClosed) }
+
 // abrupt reports whether a connection that ended for this cause will have no end
 // of the stream of its own: nobody is there any more to send it.
 func abrupt(cause error) bool {
@@ -480,8 +489,8 @@ func abrupt(cause error) bool {
 func (c *Conn) end(cause error) {
 	lost := abrupt(cause) || errors.Is(cause, ErrReset)
 	c.short.Store(lost && c.unsent(factsOf(c.raw)) > 0)
-	c.cancel(cause)
 	c.ended.Store(true)
+	c.cancel(cause)
 	if !abrupt(cause) {
 		return
 	}

@@ -153,10 +153,11 @@ func (s *sender) write(b *batch) (n int64, err error) {
 	switch {
 	case late && s.moves != moves: // it is another deadline now
 		err = nil
-	case late && s.conn.lost("write") == nil && s.conn.peer.TLS == nil:
+	case late && s.conn.lost("write") == nil:
 		s.stalled = true
-	case late && s.conn.lost("write") == nil: // TLS cannot go on after a part of a record
-		s.closeLocked()
+		if s.conn.peer.private() { // TLS cannot go on after a part of a record
+			s.closeLocked()
+		}
 	case err != nil:
 		s.closed = true
 	}

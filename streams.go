@@ -182,7 +182,7 @@ func (s *Stream) parting() parting {
 	close(drained)
 	return parting{
 		conn: s, raw: s.raw, peer: s.peer, drained: func() <-chan struct{} { return drained }, finished: s.finished,
-		used: s.used.Load, unsent: func(f facts) int { return f.unsent(s.peer.TLS != nil, s.half.Load()) },
+		used: s.used.Load, unsent: func(f facts) int { return f.unsent(s.peer.private(), s.half.Load()) },
 		moved: func() [3]uint64 { return [3]uint64{s.moved.Load()} }, lost: func() uint64 { return 0 },
 	}
 }
@@ -200,7 +200,7 @@ func (s *Stream) Service() string { return s.opened.Service }
 // Read reads what the peer has written. In a private cluster a stream that was cut is
 // never taken for one that ended: the error wraps io.ErrUnexpectedEOF.
 func (s *Stream) Read(b []byte) (int, error) {
-	s.used.Store(true)
+	set(&s.used)
 	n, err := s.raw.Read(b)
 	s.moved.Add(uint64(n))
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -212,7 +212,7 @@ func (s *Stream) Read(b []byte) (int, error) {
 // WriteTo writes all that the peer writes to w, without a copy where the system can
 // (see [net.TCPConn.WriteTo]), except in a private cluster.
 func (s *Stream) WriteTo(w io.Writer) (n int64, err error) {
-	s.used.Store(true)
+	set(&s.used)
 	if t, ok := s.raw.(*net.TCPConn); ok && systemTells {
 		n, err = t.WriteTo(w)
 	} else {
@@ -297,7 +297,7 @@ func (s *Stream) SetWriteDeadline(t time.Time) error { return s.raw.SetWriteDead
 
 // SyscallConn gives access to the socket, as [Conn.SyscallConn].
 func (s *Stream) SyscallConn() (syscall.RawConn, error) {
-	s.used.Store(true)
+	set(&s.used)
 	return syscallConn(s.raw)
 }
 

@@ -149,6 +149,22 @@ func TestErrorsOfTCP(t *testing.T) {
 	}
 }
 
+// dialEnds checks what comes of a dial, and when.
+func dialEnds(ctx context.Context, t *testing.T, from *tcpnettest.Host, addr string, want error, after time.Duration) {
+	t.Helper()
+	begin := time.Now()
+	conn, err := from.Dial(ctx, addr)
+	if !errors.Is(err, want) {
+		t.Errorf("dial: %v, want %v", err, want)
+	}
+	if took := time.Since(begin); (took - after).Abs() > after/20 {
+		t.Errorf("after %v, want %v", took, after)
+	}
+	if conn != nil {
+		conn.Close()
+	}
+}
+
 func TestErrorsOfDial(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault func(lan *tcpnettest.LAN, a, b *tcpnettest.Host)
@@ -183,17 +199,7 @@ func TestErrorsOfDial(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
 				c.fault(lan, a, b)
-				begin := time.Now()
-				conn, err := a.Dial(ctx, c.addr)
-				if !errors.Is(err, c.want) {
-					t.Errorf("dial: %v, want %v", err, c.want)
-				}
-				if took := time.Since(begin); (took - c.after).Abs() > c.after/20 {
-					t.Errorf("after %v, want %v", took, c.after)
-				}
-				if conn != nil {
-					conn.Close()
-				}
+				dialEnds(ctx, t, a, c.addr, c.want, c.after)
 			})
 		})
 	}
@@ -297,17 +303,7 @@ func TestDialTriesAllAddresses(t *testing.T) {
 				c.fault(b)
 				ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 				defer cancel()
-				begin := time.Now()
-				conn, err := a.Dial(ctx, "b:7")
-				if !errors.Is(err, c.want) {
-					t.Errorf("dial: %v, want %v", err, c.want)
-				}
-				if took := time.Since(begin); (took - c.after).Abs() > c.after/20 {
-					t.Errorf("after %v, want %v", took, c.after)
-				}
-				if conn != nil {
-					conn.Close()
-				}
+				dialEnds(ctx, t, a, "b:7", c.want, c.after)
 			})
 		})
 	}

@@ -183,7 +183,7 @@ type joining struct {
 	send                *sender
 	leave               context.CancelCauseFunc
 	left                atomic.Bool // this node is leaving
-	short               atomic.Bool // a peer's lines were not all printed
+	short               atomic.Bool // lines were lost
 	notes               sync.Mutex  // lines on standard error
 }
 
@@ -199,6 +199,12 @@ func (j *joining) note(format string, args ...any) {
 	j.notes.Lock()
 	defer j.notes.Unlock()
 	io.WriteString(os.Stderr, line)
+}
+
+// lost says which lines were.
+func (j *joining) lost(format string, args ...any) {
+	j.short.Store(true)
+	j.note(format, args...)
 }
 
 // chat says something on standard error unless that is not wanted.
@@ -217,7 +223,7 @@ func (j *joining) run(ctx context.Context, cfg tcpnet.Config, input io.Reader) e
 	stop := j.watchSignals()
 	defer stop()
 
-	j.send = newSender(j.note)
+	j.send = newSender(j.lost)
 	cfg.Handler = j.serve
 	node, err := tcpnet.Join(ctx, cfg)
 	if err != nil {
@@ -279,7 +285,7 @@ func (j *joining) finish(ctx context.Context, node *tcpnet.Node) error {
 		return errors.New(strings.TrimPrefix(err.Error(), "tcpnet: shutdown: "))
 	case err != nil:
 		return fmt.Errorf("not everything was delivered within %v: a peer does not read", limit)
-	case j.short.Load() || j.send.hasLost():
+	case j.short.Load():
 		return errors.New("lines were lost")
 	default:
 		return nil
@@ -329,8 +335,7 @@ func (j *joining) serve(c *tcpnet.Conn) {
 		j.chat("left %s %s: %s", info.ID, label, reason(cause))
 	}
 	if err != io.EOF && errors.Is(cause, tcpnet.ErrLeft) {
-		j.short.Store(true)
-		j.note("not all that %s has sent was printed: %v", p.name, err)
+		j.lost("not all that %s has sent was printed: %v", p.name, err)
 	}
 	j.send.remove(p)
 	c.Close()

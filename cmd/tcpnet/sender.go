@@ -20,7 +20,6 @@ type sender struct {
 	peers   map[*peer]struct{}
 	changed chan struct{} // closed and replaced when a peer comes, goes or takes a block
 	arrived time.Time     // when the latest peer came
-	short   bool          // lines were lost
 	ended   bool          // nothing more will be sent
 	closed  bool          // no more peers are taken
 	running sync.WaitGroup
@@ -88,13 +87,6 @@ func (s *sender) close() {
 	s.closed = true
 	s.mu.Unlock()
 	s.running.Wait()
-}
-
-// hasLost reports whether lines for a peer were lost.
-func (s *sender) hasLost() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.short
 }
 
 func (s *sender) changedLocked() {
@@ -179,7 +171,7 @@ func (s *sender) pressureLocked(size int) (full []*peer, idle bool, say []string
 			idle = true
 			if p.slow {
 				say = append(say, fmt.Sprintf("%s has caught up: %d lines for it were dropped", p.name, p.dropped))
-				p.slow, p.dropped, s.short = false, 0, true
+				p.slow, p.dropped = false, 0
 			}
 		case !p.slow && !p.out.fits(size):
 			full = append(full, p)
@@ -266,7 +258,6 @@ func (s *sender) lost(p *peer, block []byte) {
 	s.mu.Lock()
 	n := p.dropped + countLines(block) + p.out.discard()
 	p.dropped, p.busy = 0, false
-	s.short = s.short || n > 0
 	delete(s.peers, p)
 	s.changedLocked()
 	s.mu.Unlock()

@@ -200,7 +200,13 @@ type member struct {
 
 func (l *lan) join(t *testing.T, n int) *member {
 	t.Helper()
-	m := &member{sink: newSink(), t: t, id: fmt.Sprintf("%04X", n), box: l.newBox(byte(n))}
+	return l.newBox(byte(n)).join(t, fmt.Sprintf("%04X", n))
+}
+
+// join starts a member on the box, which may have several.
+func (b *box) join(t *testing.T, id string) *member {
+	t.Helper()
+	m := &member{sink: newSink(), t: t, id: id, box: b}
 	m.start()
 	return m
 }
@@ -505,8 +511,7 @@ func TestPortTaken(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		b := l.newBox(9)
 		b.denied = true
-		m := &member{sink: newSink(), t: t, id: "9999", box: b}
-		m.start()
+		m := b.join(t, "9999")
 		defer m.close()
 		time.Sleep(time.Second)
 		for _, o := range ms {
@@ -579,8 +584,7 @@ func TestPortFreedByAChangeElsewhere(t *testing.T) {
 	inLAN(t, 1, func(l *lan, ms []*member) {
 		b := l.newBox(9)
 		b.denied = true
-		m := &member{sink: newSink(), t: t, id: "9999", box: b}
-		m.start()
+		m := b.join(t, "9999")
 		defer m.close()
 		time.Sleep(10 * time.Second)
 		l.mu.Lock()
@@ -602,8 +606,7 @@ func TestInterfacesUnknownAtFirst(t *testing.T) {
 	inLAN(t, 1, func(l *lan, ms []*member) {
 		b := l.newBox(9)
 		b.blind = true
-		m := &member{sink: newSink(), t: t, id: "9999", box: b}
-		m.start()
+		m := b.join(t, "9999")
 		defer m.close()
 		time.Sleep(time.Minute)
 		b.renumber(9, false)
@@ -659,8 +662,7 @@ func TestOneProcess(t *testing.T) {
 		b := l.newBox(50)
 		var nodes []*member
 		for i := range 20 {
-			m := &member{sink: newSink(), t: t, id: fmt.Sprintf("AA%02X", i), box: b}
-			m.start()
+			m := b.join(t, fmt.Sprintf("AA%02X", i))
 			nodes = append(nodes, m)
 		}
 		l.mu.Lock()
@@ -698,8 +700,7 @@ func TestOneProcess(t *testing.T) {
 func TestSameID(t *testing.T) {
 	inLAN(t, 1, func(l *lan, ms []*member) {
 		time.Sleep(10 * time.Second)
-		m := &member{sink: newSink(), t: t, id: ms[0].id, box: l.newBox(50)}
-		m.start()
+		m := l.newBox(50).join(t, ms[0].id)
 		time.Sleep(10 * time.Second)
 		for i, cs := range [][]discovery.Candidate{ms[0].candidates(m.id), m.candidates(m.id)} {
 			if len(cs) != 1 {
@@ -852,8 +853,7 @@ func TestIdleTrafficOfConnected(t *testing.T) {
 				l.boxes = slices.DeleteFunc(l.boxes, func(b *box) bool { return b == ms[1].box })
 				l.mu.Unlock()
 				last := ms[len(ms)-1]
-				second := &member{sink: newSink(), t: t, id: "AAAA", box: last.box}
-				second.start()
+				second := last.box.join(t, "AAAA")
 				time.Sleep(2 * time.Second)
 				for _, m := range ms {
 					if len(second.candidates(m.id)) == 0 && m != ms[1] {
@@ -956,8 +956,7 @@ func TestDoubtsAreAnswered(t *testing.T) {
 		b := l.newBox(50)
 		all := slices.Clone(ms[1:2])
 		for i := range 200 {
-			m := &member{sink: newSink(), t: t, id: fmt.Sprintf("AA%02X", i), box: b}
-			m.start()
+			m := b.join(t, fmt.Sprintf("AA%02X", i))
 			defer m.close()
 			all = append(all, m)
 		}

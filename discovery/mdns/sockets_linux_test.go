@@ -3,60 +3,27 @@ package mdns
 import (
 	"fmt"
 	"net/netip"
-	"os"
-	"os/exec"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"example.com/tcpnet/internal/lab"
 	"go.uber.org/goleak"
 )
-
-// inFreshNamespace runs the calling test again, in a process of its own with a
-// network namespace of its own, and reports whether this is that process.
-func inFreshNamespace(t *testing.T) bool {
-	t.Helper()
-	const marker = "MDNS_NAMESPACE_OF"
-	if os.Getenv(marker) == t.Name() {
-		return true
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.count=1", "-test.timeout=60s")
-	cmd.Env = append(os.Environ(), marker+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	out, err := cmd.CombinedOutput()
-	if _, ran := err.(*exec.ExitError); err != nil && !ran {
-		reason := fmt.Sprintf("needs a network namespace of its own (run as root): %v", err)
-		if os.Getenv("CI") == "true" {
-			t.Fatal(reason)
-		}
-		t.Skip(reason)
-	}
-	if err != nil {
-		t.Errorf("in its namespace: %v\n%s", err, out)
-	}
-	return false
-}
 
 // Linux has room for 20 IPv4 memberships in a socket (igmp_max_memberships). A machine
 // with more interfaces, such as many bridges of containers, hears on each all the same,
 // and once, also on those that come last.
 func TestMoreInterfacesThanMemberships(t *testing.T) {
-	if !inFreshNamespace(t) {
+	if !lab.InFreshNamespace(t) {
 		return
 	}
 	defer goleak.VerifyNone(t)
 	const pairs = 22
-	var commands strings.Builder
 	for i := range pairs {
-		fmt.Fprintf(&commands, "link add v%d type veth peer name w%d\n", i, i)
-		fmt.Fprintf(&commands, "address add 10.%d.0.1/24 dev v%d\nlink set v%d up\n", i, i, i)
-		fmt.Fprintf(&commands, "address add 10.%d.0.2/24 dev w%d\nlink set w%d up\n", i, i, i)
-	}
-	cmd := exec.Command("ip", "-batch", "-")
-	cmd.Stdin = strings.NewReader(commands.String())
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("ip: %v\n%s", err, out)
+		lab.IP(t,
+			fmt.Sprintf("link add v%d type veth peer name w%d", i, i),
+			fmt.Sprintf("address add 10.%d.0.1/24 dev v%d", i, i), fmt.Sprintf("link set v%d up", i),
+			fmt.Sprintf("address add 10.%d.0.2/24 dev w%d", i, i), fmt.Sprintf("link set w%d up", i))
 	}
 	all, err := host{}.Interfaces()
 	if err != nil {

@@ -4,51 +4,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
 	"slices"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"example.com/tcpnet/internal/lab"
 	"go.uber.org/goleak"
 )
-
-// inFreshNamespace runs the calling test again, in a process of its own with a
-// network namespace of its own, and reports whether this is that process.
-func inFreshNamespace(t *testing.T) bool {
-	t.Helper()
-	const marker = "NETWATCH_NAMESPACE_OF"
-	if os.Getenv(marker) == t.Name() {
-		return true
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.count=1", "-test.timeout=60s")
-	cmd.Env = append(os.Environ(), marker+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	out, err := cmd.CombinedOutput()
-	if _, ran := err.(*exec.ExitError); err != nil && !ran {
-		reason := fmt.Sprintf("needs a network namespace of its own (run as root): %v", err)
-		if os.Getenv("CI") == "true" {
-			t.Fatal(reason)
-		}
-		t.Skip(reason)
-	}
-	if err != nil {
-		t.Errorf("in its namespace: %v\n%s", err, out)
-	}
-	return false
-}
-
-// ip runs ip(8) with commands as in a batch file.
-func ip(t *testing.T, commands ...string) {
-	t.Helper()
-	cmd := exec.Command("ip", "-batch", "-")
-	cmd.Stdin = strings.NewReader(strings.Join(commands, "\n") + "\n")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("ip: %v\n%s", err, out)
-	}
-}
 
 // watching is a subscription whose events are waited for.
 type watching struct {
@@ -95,52 +57,52 @@ func (i Interface) has(prefix string) bool {
 }
 
 func TestChangesInTheKernel(t *testing.T) {
-	if !inFreshNamespace(t) {
+	if !lab.InFreshNamespace(t) {
 		return
 	}
 	leaks := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, leaks) })
 	w := watchKernel(t)
 
-	ip(t, "link set lo up")
+	lab.IP(t, "link set lo up")
 	took := w.until("loopback up", func(s State) bool { return s.find("lo").has("127.0.0.1/8") })
 	if took > 2*time.Second {
 		t.Errorf("it took %v: was this the poll?", took)
 	}
 
-	ip(t, "link add near type veth peer name far", "address add 10.1.2.3/16 dev near")
+	lab.IP(t, "link add near type veth peer name far", "address add 10.1.2.3/16 dev near")
 	w.until("interface and address", func(s State) bool { return s.find("near").has("10.1.2.3/16") })
 
-	ip(t, "link set near up")
+	lab.IP(t, "link set near up")
 	w.until("up without a carrier", func(s State) bool {
 		f := s.find("near").Flags
 		return f&net.FlagUp != 0 && f&net.FlagRunning == 0
 	})
-	ip(t, "link set far up")
+	lab.IP(t, "link set far up")
 	w.until("carrier", func(s State) bool { return s.find("near").Flags&net.FlagRunning != 0 })
 
-	ip(t, "address add fd00::1/64 dev near nodad")
+	lab.IP(t, "address add fd00::1/64 dev near nodad")
 	w.until("IPv6 address", func(s State) bool { return s.find("near").has("fd00::1/64") })
 
-	ip(t, "address del 10.1.2.3/16 dev near")
+	lab.IP(t, "address del 10.1.2.3/16 dev near")
 	w.until("address gone", func(s State) bool { return !s.find("near").has("10.1.2.3/16") })
 
-	ip(t, "link set near name renamed")
+	lab.IP(t, "link set near name renamed")
 	w.until("renamed", func(s State) bool { return s.find("renamed").Index != 0 })
 
-	ip(t, "link del far")
+	lab.IP(t, "link del far")
 	w.until("both ends gone", func(s State) bool { return s.find("renamed").Index == 0 && s.find("far").Index == 0 })
 }
 
 // An IPv6 address is reported when it can be bound to, which is a second or so
 // after it was configured.
 func TestTentativeAddressesAreLeftOut(t *testing.T) {
-	if !inFreshNamespace(t) {
+	if !lab.InFreshNamespace(t) {
 		return
 	}
-	ip(t, "link add near type veth peer name far")
+	lab.IP(t, "link add near type veth peer name far")
 	w := watchKernel(t)
-	ip(t, "link set far up", "link set near up", "address add fd00::1/64 dev near")
+	lab.IP(t, "link set far up", "link set near up", "address add fd00::1/64 dev near")
 	if s, err := Snapshot(); err != nil || len(s.find("near").Prefixes) != 0 {
 		t.Errorf("Snapshot: %v, %v; want near without addresses", s, err)
 	}
@@ -154,10 +116,10 @@ func TestTentativeAddressesAreLeftOut(t *testing.T) {
 
 // The address of a point-to-point link is the near one.
 func TestPointToPointAddress(t *testing.T) {
-	if !inFreshNamespace(t) {
+	if !lab.InFreshNamespace(t) {
 		return
 	}
-	ip(t, "link add near type veth peer name far", "address add 10.0.0.1 peer 10.0.0.2/32 dev near")
+	lab.IP(t, "link add near type veth peer name far", "address add 10.0.0.1 peer 10.0.0.2/32 dev near")
 	s, err := Snapshot()
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +131,7 @@ func TestPointToPointAddress(t *testing.T) {
 
 // A dump that takes several datagrams is complete.
 func TestManyInterfaces(t *testing.T) {
-	if !inFreshNamespace(t) {
+	if !lab.InFreshNamespace(t) {
 		return
 	}
 	var commands []string
@@ -180,7 +142,7 @@ func TestManyInterfaces(t *testing.T) {
 			fmt.Sprintf("address add 10.%d.0.2/24 dev w%d", i, i))
 	}
 	w := watchKernel(t)
-	ip(t, commands...)
+	lab.IP(t, commands...)
 	w.until("all", func(s State) bool {
 		n := 0
 		for _, i := range s {
